@@ -1,0 +1,40 @@
+"""Batch: a plain dictionary of tensors whose keys come from one table."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+Batch = dict[str, Tensor]
+
+
+class Entry(NamedTuple):
+    """What one key of a batch holds: its axes and its unit."""
+
+    shape: str
+    unit: str
+
+
+VOCABULARY: dict[str, Entry] = {
+    "image": Entry("b c h w", "standardised intensity: (value - mean) / std of the data card"),
+    "image_valid": Entry("b h w", "True where a pixel is real, False in padding and missing data"),
+    "whole": Entry("b c h w", "the whole picture resized, for masks that are made once per image"),
+    "crop": Entry("b 5", "top, left, height, width of the crop in fractions of the picture; 1 if flipped"),
+    "index": Entry("b", "place of the sample in its data set"),
+    "label": Entry("b", "class number"),
+    "segmentation": Entry("b h w", "class number per pixel, -1 where ignored"),
+}
+
+
+def check_batch(batch: Batch) -> None:
+    """Raises ValueError for a key outside the vocabulary or a tensor with another number of axes."""
+    for key, value in batch.items():
+        if key not in VOCABULARY:
+            raise ValueError(f"batch key {key!r} is not in the vocabulary; known keys: {', '.join(VOCABULARY)}")
+        axes = VOCABULARY[key].shape.split()
+        if value.ndim != len(axes):
+            raise ValueError(f"{key!r} has shape {tuple(value.shape)}; expected the axes [{' '.join(axes)}]")
+
+
+def to_device(batch: Batch, device) -> Batch:
+    """The same batch with every tensor on `device`."""
+    return {key: value.to(device, non_blocking=True) for key, value in batch.items()}

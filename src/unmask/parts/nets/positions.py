@@ -1,0 +1,39 @@
+"""Positions of a grid as a module, fixed or learned."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unmask.parts.ops.positions import sincos_grid
+
+KINDS = ("sincos", "learned")
+
+
+class Positions(nn.Module):
+    """One vector per place of a grid; another grid than the constructor's is computed or interpolated.
+
+    kind: "sincos" is fixed and exact on any grid; "learned" is trained on `grid` and resized bicubically.
+    """
+
+    def __init__(self, grid: tuple[int, int], width: int, kind: str = "sincos"):
+        super().__init__()
+        if kind not in KINDS:
+            raise ValueError(f"positions {kind!r} are unknown; choose one of {', '.join(KINDS)}")
+        self.grid = grid
+        self.width = width
+        self.kind = kind
+        if kind == "learned":
+            self.table = nn.Parameter(torch.empty(grid[0] * grid[1], width))
+            nn.init.trunc_normal_(self.table, std=0.02)
+        else:
+            self.register_buffer("table", sincos_grid(grid, width), persistent=False)
+
+    def forward(self, grid: tuple[int, int]) -> Float[Tensor, "n d"]:
+        if tuple(grid) == tuple(self.grid):
+            return self.table
+        if self.kind == "sincos":
+            return sincos_grid(grid, self.width).to(self.table)
+        table = self.table.reshape(1, *self.grid, self.width).permute(0, 3, 1, 2)
+        resized = F.interpolate(table.float(), size=grid, mode="bicubic", antialias=True, align_corners=False)
+        return resized.permute(0, 2, 3, 1).reshape(-1, self.width).to(self.table.dtype)

@@ -1,0 +1,47 @@
+"""The light decoder that sees what the encoder kept and mask tokens everywhere else."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unmask.core import Mask
+from unmask.parts.nets.positions import Positions
+from unmask.parts.nets.transformer import Record, Transformer, initialise
+from unmask.parts.nets.vit import ViT
+
+
+class TokenDecoder(nn.Module):
+    """A narrow transformer over all places, from the encoder's tokens to one prediction per place.
+
+    outputs: numbers predicted per place; None: the pixels of a patch.
+    Source: He et al. 2022 (MAE), section 3.
+    """
+
+    def __init__(self, encoder: ViT, width: int = 512, depth: int = 8, heads: int = 16, outputs: int | None = None):
+        super().__init__()
+        self.prefix = encoder.prefix
+        self.embed = nn.Linear(encoder.width, width)
+        self.mask_token = nn.Parameter(torch.empty(1, 1, width))
+        self.positions = Positions(encoder.grid, width)
+        self.trunk = Transformer(width, depth, heads)
+        self.head = nn.Linear(width, outputs or encoder.patch_size**2 * encoder.channels)
+        nn.init.normal_(self.mask_token, std=0.02)
+        initialise(self.embed)
+        initialise(self.head)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "b s d"],
+        mask: Mask,
+        grid: tuple[int, int],
+        record: Record | None = None,
+        places: Bool[Tensor, "b n"] | None = None,
+    ) -> Float[Tensor, "b n k"]:
+        """places: False where a place is padding that must not be attended to."""
+        x = self.embed(tokens)
+        before, seen = x[:, : self.prefix], x[:, self.prefix :]
+        full = mask.complete(seen, self.mask_token) + self.positions(grid)
+        if places is not None and self.prefix:
+            places = torch.cat([torch.ones_like(places[:, : self.prefix]), places], dim=1)
+        x = self.trunk(torch.cat([before, full.to(before.dtype)], dim=1), places, record)
+        return self.head(x[:, self.prefix :])

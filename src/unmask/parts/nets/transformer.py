@@ -1,0 +1,116 @@
+"""The pre-norm transformer that encoders and decoders share."""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+EPS = 1e-6  # LayerNorm epsilon of ViT; torch's default is 1e-5
+
+
+@dataclass
+class Record:
+    """Collects what the blocks compute while a network runs.
+
+    attention: also keep the softmax maps, averaged over nothing: [b heads n n] per block.
+    """
+
+    attention: bool = False
+    tokens: list[Tensor] = field(default_factory=list)
+    maps: list[Tensor] = field(default_factory=list)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention; places that are not valid are never attended to."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} cannot be divided into {heads} heads; choose a divisor")
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(
+        self, x: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None, record: Record | None = None
+    ) -> Float[Tensor, "b n d"]:
+        b, n, d = x.shape
+        q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        allowed = None if valid is None else valid[:, None, None, :]
+        if record is not None and record.attention:
+            scores = (q @ k.transpose(-2, -1)).float() * (d // self.heads) ** -0.5
+            if allowed is not None:
+                scores = scores.masked_fill(~allowed, -torch.inf)
+            attention = scores.softmax(-1)
+            record.maps.append(attention)
+            mixed = attention.to(v.dtype) @ v
+        else:
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        return self.out(mixed.transpose(1, 2).reshape(b, n, d))
+
+
+class LayerScale(nn.Module):
+    """A learned factor per channel on a residual branch. Source: Touvron et al. 2021 (CaiT)."""
+
+    def __init__(self, width: int, initial: float):
+        super().__init__()
+        self.factor = nn.Parameter(torch.full((width,), initial))
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        return x * self.factor
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)), each branch scaled and dropped at random if asked for."""
+
+    def __init__(self, width: int, heads: int, drop_path: float = 0.0, layer_scale: float | None = None):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=EPS)
+        self.attention = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=EPS)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.scale1 = nn.Identity() if layer_scale is None else LayerScale(width, layer_scale)
+        self.scale2 = nn.Identity() if layer_scale is None else LayerScale(width, layer_scale)
+        self.drop = StochasticDepth(drop_path, "row") if drop_path else nn.Identity()
+
+    def forward(
+        self, x: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None, record: Record | None = None
+    ) -> Float[Tensor, "b n d"]:
+        x = x + self.drop(self.scale1(self.attention(self.norm1(x), valid, record)))
+        return x + self.drop(self.scale2(self.mlp(self.norm2(x))))
+
+
+class Transformer(nn.Module):
+    """Blocks and a final norm. Drop path grows linearly from 0 to `drop_path` over the blocks."""
+
+    def __init__(self, width: int, depth: int, heads: int, drop_path: float = 0.0, layer_scale: float | None = None):
+        super().__init__()
+        rates = torch.linspace(0, drop_path, depth).tolist() if depth else []
+        self.blocks = nn.ModuleList(Block(width, heads, rate, layer_scale) for rate in rates)
+        self.norm = nn.LayerNorm(width, eps=EPS)
+        self.apply(initialise)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b n d"],
+        valid: Bool[Tensor, "b n"] | None = None,
+        record: Record | None = None,
+        layers: int | None = None,
+    ) -> Float[Tensor, "b n d"]:
+        """layers: stop after that many blocks and skip the final norm."""
+        for block in self.blocks if layers is None else self.blocks[:layers]:
+            x = block(x, valid, record)
+            if record is not None:
+                record.tokens.append(x)
+        return self.norm(x) if layers is None else x
+
+
+def initialise(module: nn.Module) -> None:
+    """Xavier-uniform weights and zero biases for linear layers. Source: the released code of MAE."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
