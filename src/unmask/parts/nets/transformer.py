@@ -88,7 +88,7 @@ class Transformer(nn.Module):
 
     def __init__(self, width: int, depth: int, heads: int, drop_path: float = 0.0, layer_scale: float | None = None):
         super().__init__()
-        rates = torch.linspace(0, drop_path, depth).tolist() if depth else []
+        rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
         self.blocks = nn.ModuleList(Block(width, heads, rate, layer_scale) for rate in rates)
         self.norm = nn.LayerNorm(width, eps=EPS)
         self.apply(initialise)

@@ -1,0 +1,311 @@
+"""Pretraining from one call: data, method, plan, run folder, loop; and resuming it."""
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unmask.app.catalogue import builder, create, recipe
+from unmask.app.runs import Config, read_card, read_checkpoint, read_config, versions, write_json
+from unmask.app.watching import Watcher
+from unmask.core import Method
+from unmask.core.assembly import arguments
+from unmask.data.card import DataCard, inspect
+from unmask.data.source import Source
+from unmask.data.sources import open_source
+from unmask.data.stream import TrainingStream
+from unmask.data.views import TrainingView
+from unmask.train.engine import Engine, choose_device, choose_precision
+from unmask.train.lock import RunLock
+from unmask.train.loop import Run, train
+from unmask.train.plan import Plan, make_plan
+from unmask.train.trackers import Logs
+
+HELD_OUT, HELD_OUT_MOST = 0.05, 512  # share, and most, of the pictures never trained on where the data has no split
+GRID = 12  # patches along a side that a default patch size aims at (ViT-B/16 at 224 has 14)
+PATCHES = (16, 8, 4, 2)  # of two that come equally close, the larger
+
+
+def pretrain(
+    data: str | Path,
+    out: str | Path,
+    method: str = "mae",
+    *,
+    model: str | None = None,
+    epochs: float | None = None,
+    steps: int | None = None,
+    batch: int | None = None,
+    lr: float | None = None,
+    warmup: float | None = None,
+    seed: int = 0,
+    accumulation: int = 1,
+    precision: str = "auto",
+    device: str = "auto",
+    compile: bool = False,
+    clip: float | None = None,
+    ema: float | None = None,
+    workers: int = 0,
+    split: str | None = None,
+    limit: int | None = None,
+    channels: Sequence[str] | None = None,
+    fit: str = "crop",
+    bad_budget: float = 0.001,
+    save_every: int | None = None,
+    monitor_every: int | None = None,
+    log_every: int | None = None,
+    trackers: Sequence[str] = (),
+    progress: bool = True,
+    say: Callable[[str], None] = print,
+    **settings: Any,
+) -> Path:
+    """Trains a method on a folder, archive or named set of pictures and returns the run folder.
+
+    lr: base learning rate per 256 samples; default: the recipe's. warmup: epochs. batch: the effective one.
+    ema: decay of a moving average of the weights. `epochs=0` saves the untrained network. settings: arguments of the
+    method and of its parts, such as image_size=64, patch_size=8, ratio=0.6.
+
+    Raises ValueError for anything that does not fit together, before data or model are touched where possible.
+    """
+    out = Path(out)
+    known = arguments(builder(method))  # an unknown method or setting fails before anything is read
+    if model is not None:
+        settings["model"] = model
+    create_check(method, settings)
+    chosen = choose_device(device)
+    with ExitStack() as stack:
+        _claim(out, stack)
+        source = open_source(data, channels)
+        training, _ = divide(source, split, limit)
+        card = inspect(training)
+        sizes = {} if "image_size" not in known else default_sizes(card, settings)
+        settings = {**sizes, "channels": len(card.channels), **settings}
+        plan = make_plan(
+            recipe(method),
+            len(training),
+            epochs=epochs,
+            steps=steps,
+            batch=batch,
+            lr=lr,
+            warmup=warmup,
+            seed=seed,
+            accumulation=accumulation,
+            precision=choose_precision(precision, chosen),
+            compile=compile,
+            clip=clip,
+            ema=ema,
+            save_every=save_every,
+            monitor_every=monitor_every,
+            log_every=log_every,
+        )
+        where = {
+            "spec": str(data),
+            "split": split,
+            "limit": limit,
+            "channels": list(channels) if channels else None,
+            "fit": fit,
+            "bad_budget": bad_budget,
+            "workers": workers,
+            "trackers": list(trackers),
+        }
+        config = Config(method, settings, where, plan.to_json(), versions())
+        _run(out, config, card, source, plan, chosen, progress, say)
+    return out
+
+
+def resume(
+    run: str | Path,
+    *,
+    device: str = "auto",
+    workers: int | None = None,
+    data: str | Path | None = None,
+    accept_data_change: bool = False,
+    progress: bool = True,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Continues a run from its newest valid checkpoint, bit for bit on the same kind of device.
+
+    data: the same data at another place. Raises ValueError where the data has changed since the run began.
+    """
+    run = Path(run)
+    config, card = read_config(run), read_card(run)
+    chosen = choose_device(device)
+    with ExitStack() as stack:
+        hold(run, stack)
+        checkpoint = read_checkpoint(run)
+        for warning in checkpoint.warnings:
+            say(f"warning: {warning}")
+        plan = Plan.from_json(config.plan)
+        if checkpoint.step >= plan.steps:
+            say(f"{run} is complete: step {checkpoint.step} of {plan.steps}; nothing to resume")
+            return run
+        source = open_source(data or config.data["spec"], config.data["channels"])
+        training, _ = divide(source, config.data["split"], config.data["limit"])
+        if training.fingerprint() != card.fingerprint and not accept_data_change:
+            raise ValueError(
+                f"the data of {config.data['spec']} has changed since the run began: {len(training)} pictures now,"
+                f" {card.count} then; restore it, or pass --accept-data-change"
+            )
+        if workers is not None:
+            config.data["workers"] = workers
+        _run(run, config, card, source, plan, chosen, progress, say, checkpoint)
+    return run
+
+
+def divide(source: Source, split: str | None = None, limit: int | None = None) -> tuple[Source, Source]:
+    """Training and held-out part: the named split and the validation split, or a fixed random share.
+
+    limit: most training pictures, a fixed random choice.
+
+    The test split, if there is one, is never touched here.
+    """
+    splits = source.splits()
+    if split is not None and split not in splits:
+        raise ValueError(f"split {split!r} is not in the data; there are {', '.join(splits) or 'none'}")
+    name = split or ("train" if "train" in splits else None)
+    part = source.subset(splits[name]) if name else source
+    order = sorted(range(len(part)), key=lambda i: random.Random(part.items[i].name).random())
+    if name == "train" and "validation" in splits:
+        held = source.subset(splits["validation"])
+    else:
+        count = min(round(len(part) * HELD_OUT), HELD_OUT_MOST)
+        if count < 1:
+            raise ValueError(f"{len(part)} pictures are too few to hold any out; give at least {round(1 / HELD_OUT)}")
+        held, order = part.subset(sorted(order[:count])), order[count:]
+    return part.subset(sorted(order[:limit])), held
+
+
+def default_sizes(card: DataCard, settings: dict[str, Any]) -> dict[str, Any]:
+    """Picture and patch size for this data where the user names none: nothing enlarged, about 12 patches a side."""
+    short = min(card.sizes[1])
+    size = settings.get("image_size") or (224 if short >= 224 else max(16, short // 16 * 16))
+    patch = settings.get("patch_size") or min(PATCHES, key=lambda p: abs(_side(size) / p - GRID) + (_side(size) % p) * 99)
+    return {"image_size": size, "patch_size": patch}
+
+
+def _side(size: int | tuple[int, int]) -> int:
+    return size if isinstance(size, int) else min(size)
+
+
+def create_check(method: str, settings: dict[str, Any]) -> None:
+    """Fails on a wrong setting before any data is read, by building the method without memory."""
+    with torch.device("meta"):
+        create(method, **settings)
+
+
+def hold(run: Path, stack: ExitStack) -> None:
+    """Locks the run folder for this training; of several processes of one training, the first does."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        stack.enter_context(RunLock(run))
+
+
+def _claim(out: Path, stack: ExitStack) -> None:
+    """Makes the run folder and locks it; refuses one that holds another run."""
+    out.mkdir(parents=True, exist_ok=True)
+    hold(out, stack)
+    if int(os.environ.get("RANK", "0")) == 0 and (out / "config.json").exists():
+        raise ValueError(f"{out} already holds a run; continue it with `unmask resume {out}` or choose another --out")
+
+
+def _run(
+    out: Path,
+    config: Config,
+    card: DataCard,
+    source: Source,
+    plan: Plan,
+    device: torch.device,
+    progress: bool,
+    say: Callable[[str], None],
+    resumed=None,
+) -> None:
+    torch.manual_seed(plan.seed)
+    method = create(config.method, **config.settings)
+    if plan.compile:
+        compile_blocks(method, say)
+    engine = Engine(method, plan, device)
+    training, held_out = divide(source, config.data["split"], config.data["limit"])
+    size = config.settings["image_size"]
+    published = recipe(config.method)
+    needs_whole = config.settings.get("refresh") == "image"
+    view = TrainingView(size, crop=published.crop, flip=published.flip, whole=needs_whole, fit=config.data["fit"])
+    if engine.process == 0:
+        if resumed is None:
+            write_json(out / "data_card.json", json.loads(card.to_json()))
+            write_json(out / "config.json", config.to_json())
+        say(_announce(config, card, plan, len(held_out), engine))
+    streams: list[TrainingStream] = []
+
+    def stream(start: int) -> TrainingStream:
+        streams.append(
+            TrainingStream(
+                training,
+                card,
+                view,
+                seed=plan.seed,
+                batch=plan.batch,
+                steps=plan.steps,
+                start=start,
+                processes=engine.processes,
+                process=engine.process,
+                accumulation=plan.accumulation,
+                workers=config.data["workers"],
+                budget=config.data["bad_budget"],
+            )
+        )
+        return streams[-1]
+
+    logs = watcher = None
+    if engine.process == 0:
+        logs = Logs(out, out.name, ("tensorboard", *config.data["trackers"]), config.to_json())
+        if resumed is not None:
+            logs.rewind(resumed.step)
+        watcher = Watcher(out, config, card, training, held_out, logs, engine.accelerator.device, say)
+    state = {"config": config.to_json(), "data_card": json.loads(card.to_json())}
+    began = time.monotonic()
+    try:
+        train(engine, plan, Run(out, stream, logs, state, watcher, progress=progress), resumed)
+    finally:
+        faults = {name: reason for s in streams for name, reason in s.faults.items()}
+        if faults and engine.process == 0:
+            write_json(out / "replaced.json", faults)
+            say(f"{len(faults)} unreadable pictures were replaced by others: {', '.join(list(faults)[:5])} (replaced.json)")
+        if logs is not None:
+            logs.close()
+    if engine.process == 0:
+        say(f"done: {plan.steps} steps in {time.monotonic() - began:.0f} s, run folder {out}")
+
+
+def _announce(config: Config, card: DataCard, plan: Plan, held_out: int, engine: Engine) -> str:
+    settings = ", ".join(f"{name}={value}" for name, value in config.settings.items())
+    parameters = sum(p.numel() for p in engine.method.parameters()) / 1e6
+    return (
+        f"{config.method} ({settings}), {parameters:.1f} M parameters\n"
+        f"{card.count} pictures to train on, {held_out} held out; {plan.steps} steps of {plan.batch} samples"
+        f" ({engine.processes} processes x {plan.accumulation} accumulation),"
+        f" {plan.steps * plan.batch / plan.samples:.1f} epochs, peak learning rate {plan.lr:.2e},"
+        f" {plan.precision} on {engine.accelerator.device}"
+    )
+
+
+def compile_blocks(method: Method, say: Callable[[str], None]) -> None:
+    """Compiles the repeated blocks; where that fails, says so once and runs them as they are."""
+    blocks = [child for m in method.modules() if isinstance(m, torch.nn.ModuleList) for child in m]
+    for block in blocks:
+        plain = type(block).forward.__get__(block)
+        block.forward = partial(_compiled_or_plain, block, torch.compile(plain), plain, say)
+
+
+def _compiled_or_plain(block, compiled, plain, say, *args, **kwargs):
+    try:
+        return compiled(*args, **kwargs)
+    except Exception as error:  # the compiler's failures have no common class
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        say(f"torch.compile failed ({reason}); continuing without it")
+        block.forward = plain
+        return plain(*args, **kwargs)

@@ -1,0 +1,88 @@
+"""What is looked at while a method trains: held-out numbers, one sentence, and pictures."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from unmask.app.pictures import reconstruction_panel, save_png
+from unmask.app.runs import Config
+from unmask.core import Batch, Context, Method
+from unmask.data.card import DataCard
+from unmask.data.source import Source
+from unmask.data.stream import evaluation_batches
+from unmask.data.views import EvaluationView
+from unmask.evaluate.monitor import advice, held_out
+from unmask.parts.masks.random import RandomMask
+from unmask.train.trackers import Logs
+
+MOST = 256  # held-out pictures looked at each time
+REFERENCES = 1000  # labelled training pictures for kNN
+SHOWN = 6  # pictures drawn each time
+BATCH = 64
+
+
+class Watcher:
+    """Called by the loop every so often; returns the numbers of the held-out data and draws pictures.
+
+    Reconstruction is measured under plain random masks, the same for every method and every time.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        config: Config,
+        card: DataCard,
+        training: Source,
+        held: Source,
+        logs: Logs,
+        device: torch.device,
+        say: Callable[[str], None] = print,
+    ):
+        view = EvaluationView(config.settings["image_size"], fit=config.data["fit"])
+        step = max(1, len(training) // REFERENCES)
+        self.batches = evaluation_batches(held.subset(range(min(MOST, len(held)))), card, view, BATCH)
+        references = training.subset(list(range(0, len(training), step))[:REFERENCES])
+        self.references = evaluation_batches(references, card, view, BATCH) if training.classes else None
+        self.out, self.card, self.logs, self.device, self.say = out, card, logs, device, say
+        self.plan = config.plan
+        self.history = [row for row in read_log(out) if row["kind"] == "held_out"]
+
+    def __call__(self, method: Method, step: int, progress: float) -> dict[str, float]:
+        context = Context(progress=progress, step=step, epoch=progress * self._epochs())
+        numbers = held_out(
+            method, self.batches, self.plan["seed"], self.device, RandomMask(0.75), context, self.references
+        )
+        self.history.append(numbers)
+        sentence = advice(self.history)
+        self.say(f"step {step}: {sentence}")
+        (self.out / "advice.txt").write_text(sentence + "\n")
+        self._draw(method, context)
+        return numbers
+
+    def _epochs(self) -> float:
+        return self.plan["steps"] * self.plan["batch"] / self.plan["samples"]
+
+    def _draw(self, method: Method, context: Context) -> None:
+        if not hasattr(method, "predict"):
+            return
+        batch = first_rows(next(iter(self.batches)), SHOWN)
+        batch = {key: value.to(self.device) for key, value in batch.items()}
+        generator = torch.Generator().manual_seed(self.plan["seed"])
+        shown = Context(context.progress, context.step, context.epoch, generator=generator)
+        path = self.out / "pictures" / f"step-{context.step:08d}.png"
+        path.parent.mkdir(exist_ok=True)
+        save_png(reconstruction_panel(method, batch, self.card, context=shown), path)
+        self.logs.image(context.step, "reconstruction", path)
+
+
+def read_log(run: Path) -> list[dict]:
+    """The rows of log.jsonl, in order."""
+    path = run / "log.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def first_rows(batch: Batch, count: int) -> Batch:
+    """The first samples of a batch."""
+    return {key: value[:count] for key, value in batch.items()}

@@ -1,0 +1,218 @@
+"""The command line: the verbs of `unmask.api` with the same names and defaults."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from unmask.train.stopping import REQUEUE, Stopped
+
+MISTAKE, FAILURE = 2, 1  # exit statuses: something asked for that cannot be; something that broke on the way
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb. A mistake gives one sentence on standard error and a non-zero status."""
+    options = vars(_parser().parse_args(arguments))
+    verb, debug, as_json = options.pop("verb"), options.pop("debug"), options.pop("json", False)
+    if "set" in options:
+        options |= _settings(options.pop("set"), options)
+    try:
+        return _call(verb, options, as_json)
+    except Stopped as stop:
+        print(f"unmask: {stop}", file=sys.stderr)
+        return REQUEUE
+    except BrokenPipeError:
+        return FAILURE
+    except Exception as error:
+        if debug:
+            raise
+        print(f"unmask: {_sentence(error)}", file=sys.stderr)
+        return MISTAKE if isinstance(error, (ValueError, TypeError, FileNotFoundError, FileExistsError)) else FAILURE
+
+
+def _call(verb: str, options: dict[str, Any], as_json: bool) -> int:
+    from unmask import api
+
+    if "progress" in options and as_json:
+        options["progress"] = False
+    if "say" in _named(getattr(api, verb)):
+        options["say"] = _to_stderr if as_json else print
+    result = getattr(api, verb)(**options)
+    if as_json:
+        print(json.dumps(result.to_json() if hasattr(result, "to_json") else result, default=str))
+    else:
+        text = api.describe(verb, result)
+        if text:
+            print(text)
+    return 0
+
+
+def _named(function) -> set[str]:
+    import inspect
+
+    return set(inspect.signature(function).parameters)
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, (ValueError, TypeError, OSError, RuntimeError)):
+        return text
+    return f"{type(error).__name__}: {text}; --debug shows where"
+
+
+def _settings(pairs: list[str], options: dict[str, Any]) -> dict[str, str]:
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise SystemExit(_usage(f"--set {pair!r} is not name=value, as in --set patch_size=8"))
+        if name in options:
+            raise SystemExit(_usage(f"--set {name}: {name} is an option of its own, --{name.replace('_', '-')}"))
+        settings[name] = value
+    return settings
+
+
+def _usage(text: str) -> int:
+    print(f"unmask: {text}", file=sys.stderr)
+    return MISTAKE
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise SystemExit(_usage(f"{message}; `{self.prog} --help` shows the options"))
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser("unmask", description="Masked pretraining on your own unlabelled data.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb", parser_class=_Parser)
+
+    def verb(name: str, about: str, reports: bool = True) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=about, description=about)
+        added.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        if reports:
+            added.add_argument("--json", action="store_true", help="print the result as JSON, messages to stderr")
+        return added
+
+    one = verb("inspect", "Look at data: what is there, what is wrong, what training would do with it.")
+    one.add_argument("data")
+    one.add_argument("--out", help="save the data card here")
+    one.add_argument("--all", action="store_true", dest="everything", help="measure every picture, not a sample")
+    _data_options(one)
+    one.add_argument("--method", default="mae")
+    one.add_argument("--model")
+    one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+
+    one = verb("pretrain", "Train a method on a folder, archive or named set of pictures.")
+    one.add_argument("data")
+    one.add_argument("--out", required=True, help="folder of the run")
+    one.add_argument("--method", default="mae")
+    one.add_argument("--model", help="vit_tiny ... vit_huge, or WIDTHxDEPTHxHEADS")
+    one.add_argument("--epochs", type=float)
+    one.add_argument("--steps", type=int)
+    one.add_argument("--batch", type=int, help="effective batch")
+    one.add_argument("--lr", type=float, help="base learning rate per 256 samples")
+    one.add_argument("--warmup", type=float, help="epochs")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--accumulation", type=int, default=1)
+    one.add_argument("--precision", default="auto", help="auto, bf16 or fp32")
+    one.add_argument("--device", default="auto")
+    one.add_argument("--compile", action="store_true")
+    one.add_argument("--clip", type=float, help="largest gradient norm")
+    one.add_argument("--ema", type=float, help="decay of a moving average of the weights")
+    one.add_argument("--workers", type=int, default=0)
+    one.add_argument("--bad-budget", type=float, default=0.001, help="share of unreadable pictures that is accepted")
+    for name in ("save", "monitor", "log"):
+        one.add_argument(f"--{name}-every", type=int, metavar="STEPS")
+    one.add_argument("--trackers", type=_words, default=[], help="wandb, mlflow, trackio")
+    one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="arguments of the method")
+    one.add_argument("--quiet", action="store_false", dest="progress", help="no progress bar")
+    _data_options(one)
+
+    one = verb("resume", "Continue a run from its newest valid checkpoint.")
+    one.add_argument("run")
+    one.add_argument("--data", help="the same data at another place")
+    one.add_argument("--workers", type=int)
+    one.add_argument("--device", default="auto")
+    one.add_argument("--accept-data-change", action="store_true")
+    one.add_argument("--quiet", action="store_false", dest="progress")
+
+    one = verb("evaluate", "Measure the features of a run on labelled data.")
+    one.add_argument("run")
+    one.add_argument("data", nargs="?", help="default: the data of the run")
+    one.add_argument("--with", type=_words, dest="probes", default=["knn", "linear"], metavar="PROBES")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--device", default="auto")
+    one.add_argument("--limit", type=int, help="use at most so many pictures of every part")
+
+    one = verb("finetune", "Fine-tune the encoder of a run on labelled data.")
+    one.add_argument("run")
+    one.add_argument("data", nargs="?")
+    one.add_argument("--out", help="save the fine-tuned classifier here")
+    one.add_argument("--epochs", type=int, default=100)
+    one.add_argument("--batch", type=int, default=128)
+    one.add_argument("--lr", type=float, help="base learning rate per 256 samples")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--device", default="auto")
+
+    one = verb("embed", "Write one feature vector per picture.")
+    one.add_argument("run")
+    one.add_argument("data", nargs="?")
+    one.add_argument("--out", required=True, help="a .parquet or .npy file")
+    one.add_argument("--block", type=int, help="block counted from 1; default: the last")
+    one.add_argument("--batch", type=int, default=64)
+    one.add_argument("--device", default="auto")
+
+    one = verb("view", "Draw what a run sees, hides and predicts.")
+    one.add_argument("run")
+    one.add_argument("data", nargs="?")
+    one.add_argument("--out", help="default: view.png in the run folder")
+    one.add_argument("--images", type=int, default=8)
+    one.add_argument("--step", type=int, help="a snapshot's step; default: the newest checkpoint")
+    one.add_argument("--seed", type=int, default=0)
+
+    one = verb("analyse", "Measure what every layer of a run has learned, with plots.")
+    one.add_argument("run")
+    one.add_argument("data", nargs="?")
+    one.add_argument("--out", help="default: analysis in the run folder")
+    one.add_argument("--images", type=int, default=64)
+
+    one = verb("export", "Write the encoder for another library.")
+    one.add_argument("run")
+    one.add_argument("--to", required=True, help="timm, transformers, onnx or torch")
+    one.add_argument("--out", required=True)
+    one.add_argument("--encoder-only", action="store_true")
+
+    one = verb("info", "Say what a checkpoint, run or weight file is.")
+    one.add_argument("file")
+
+    one = verb("methods", "List the systems, or show one.")
+    one.add_argument("slug", nargs="?")
+
+    one = verb("prove", "Run the small experiment that shows a system's claim.")
+    one.add_argument("slug")
+    one.add_argument("--data", help="default: the data that the proof names, under $UNMASK_DATA")
+    one.add_argument("--preset", default="small", help="small (2 cores) or full (GPU)")
+    one.add_argument("--seeds", type=int, default=3)
+    one.add_argument("--out", default="results")
+    one.add_argument("--cache", help="where finished arms are kept; default: the user's cache folder")
+    one.add_argument("--device", default="auto")
+    return parser
+
+
+def _data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--split", help="part of the data, such as train")
+    parser.add_argument("--channels", type=_words, help="names of the channels to use, in order")
+    parser.add_argument("--fit", default="crop", help="crop, or pad with what is padded left out of the loss")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

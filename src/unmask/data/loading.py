@@ -1,0 +1,53 @@
+"""From samples to batches: reading ahead, stacking, and the budget for what cannot be read."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from unmask.core import Batch
+
+WORKER_TIMEOUT = 600  # seconds without a batch before a hanging worker ends the run
+
+
+class TooManyUnreadable(ValueError):  # noqa: N818
+    """More samples had to be replaced than the budget allows."""
+
+    def __init__(self, faults: dict[str, str], total: int, budget: float):
+        self.names = list(faults)
+        shown = "; ".join(f"{name} {reason}" for name, reason in list(faults.items())[:5])
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        super().__init__(
+            f"{len(faults)} of {total:,} pictures cannot be used, more than the budget of {budget:.2%} "
+            f"({int(budget * total)}): {shown}{more}. Repair or remove them, or raise --bad-budget"
+        )
+
+
+class Faults(dict[str, str]):
+    """Name and reason of every sample that could not be used; raises TooManyUnreadable above the budget."""
+
+    def __init__(self, total: int, budget: float):
+        super().__init__()
+        self.total, self.budget = total, budget
+
+    def add(self, found: dict[str, str]) -> None:
+        """Counts these; a name counts once."""
+        self.update(found)
+        if len(self) > self.budget * self.total:
+            raise TooManyUnreadable(self, self.total, self.budget)
+
+
+def collate(samples: Sequence[dict[str, Tensor]]) -> Batch:
+    """Stacks every key; a sample without `image_valid` is valid everywhere."""
+    if any("image_valid" in sample for sample in samples):
+        for sample in samples:
+            sample.setdefault("image_valid", torch.ones(sample["image"].shape[-2:], dtype=torch.bool))
+    return {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
+
+
+def in_order(batches: Dataset, places: range, workers: int) -> Iterator:
+    """batches[k] for every k, read ahead by worker processes if there are any."""
+    if workers == 0:
+        return (batches[k] for k in places)
+    return iter(DataLoader(batches, batch_size=None, sampler=places, num_workers=workers, timeout=WORKER_TIMEOUT))

@@ -1,0 +1,114 @@
+"""TrainingStream: the samples of a run in an order that depends on the seed alone.
+
+Samples are numbered from the start of the run. Sample `position` is picture `sample_at(seed, position, n)`, and its
+random crop is drawn from (seed, position); so neither workers, processes, accumulation nor a restart change anything.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from unmask.core import Batch
+from unmask.data.cache import PictureCache
+from unmask.data.card import DataCard
+from unmask.data.evaluation import EvaluationBatches, evaluation_batches
+from unmask.data.loading import Faults, TooManyUnreadable, collate, in_order
+from unmask.data.order import number, order, sample_at, substitute
+from unmask.data.picture import Unreadable
+from unmask.data.source import Source
+from unmask.data.views import TrainingView
+
+ATTEMPTS = 100  # replacements of one sample before the data set is given up
+
+__all__ = ["EvaluationBatches", "TooManyUnreadable", "TrainingStream", "evaluation_batches", "order", "sample_at"]
+
+
+class MicroBatches(Dataset):
+    """Micro-batch k of one process, and what could not be read on the way."""
+
+    def __init__(
+        self, source, card, view, seed: int, batch: int, processes: int, process: int, accumulation: int, cache
+    ):
+        self.source, self.card, self.view, self.cache = source, card, view, cache
+        self.seed, self.batch = seed, batch
+        self.processes, self.process, self.accumulation = processes, process, accumulation
+        self.size = batch // (processes * accumulation)
+
+    def __getitem__(self, k: int) -> tuple[Batch, dict[str, str]]:
+        step, part = divmod(k, self.accumulation)
+        first = step * self.batch + (part * self.processes + self.process) * self.size
+        faults: dict[str, str] = {}
+        return collate([self.sample(first + row, faults) for row in range(self.size)]), faults
+
+    def sample(self, position: int, faults: dict[str, str]) -> dict[str, Tensor]:
+        """The view of the sample at this running number, or of its substitute."""
+        n = len(self.source)
+        generator = torch.Generator()
+        for attempt in range(ATTEMPTS):
+            i = substitute(self.seed, position, attempt, n) if attempt else sample_at(self.seed, position, n)
+            try:
+                found = self.view(
+                    self.cache.read(self.source, i),
+                    self.card,
+                    generator.manual_seed(number("view", self.seed, position)),
+                )
+            except Unreadable as error:
+                faults[self.source.items[i].name] = error.reason
+                continue
+            found["index"] = torch.tensor(i)
+            return found
+        raise TooManyUnreadable(faults, n, 0.0)
+
+
+class TrainingStream:
+    """Micro-batches of one process, `steps` x `accumulation` of them; made anew, it can start at any step.
+
+    batch: samples of a whole step, over all processes and accumulation.
+    workers: processes that read ahead; 0 reads when a batch is asked for.
+    budget: share of the samples that may be unreadable; each is replaced by another and counted in `faults`.
+    cache_bytes: memory for decoded pictures, over all workers.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        card: DataCard,
+        view: TrainingView,
+        *,
+        seed: int,
+        batch: int,
+        steps: int,
+        start: int = 0,
+        processes: int = 1,
+        process: int = 0,
+        accumulation: int = 1,
+        workers: int = 0,
+        budget: float = 0.001,
+        cache_bytes: int = 1 << 30,
+    ):
+        if batch < 1 or batch % (processes * accumulation):
+            raise ValueError(
+                f"batch {batch} cannot be divided over {processes} process(es) x {accumulation} accumulation; "
+                f"choose a multiple of {processes * accumulation}"
+            )
+        if not 0 <= process < processes:
+            raise ValueError(f"process {process} is not one of {processes}")
+        if not 0 <= start <= steps:
+            raise ValueError(f"start {start} is outside 0 to {steps} steps")
+        card.check_uniform()
+        self.source, self.workers = source, workers
+        self.start, self.steps, self.accumulation = start, steps, accumulation
+        self.faults = Faults(len(source), budget)
+        cache = PictureCache(cache_bytes // max(workers, 1))
+        self._batches = MicroBatches(source, card, view, seed, batch, processes, process, accumulation, cache)
+
+    def __len__(self) -> int:
+        return (self.steps - self.start) * self.accumulation
+
+    def __iter__(self) -> Iterator[Batch]:
+        places = range(self.start * self.accumulation, self.steps * self.accumulation)
+        for batch, faults in in_order(self._batches, places, self.workers):
+            self.faults.add(faults)
+            yield batch

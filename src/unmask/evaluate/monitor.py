@@ -1,0 +1,215 @@
+"""Whether a run learns, in numbers that need no labels, and in one sentence."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from unmask.core import Batch, Context, Mask, Method, to_device
+from unmask.evaluate.features import FeatureTable, extract, frozen
+from unmask.evaluate.knn import knn_accuracy
+from unmask.evaluate.rank import feature_std, mean_cosine, rankme
+from unmask.evaluate.trivial import trivial_pictures
+
+EARLY = 0.05  # share of the run before which no verdict is given; the usual warm-up
+COLLAPSED = 0.5  # both RankMe and the spread below this share of their best so far
+FLAT = 0.01  # explained variance gained over the last third of the run below which it has levelled off
+WORSE = 0.05  # relative rise of the held-out loss over its best that counts as getting worse
+PREDICTORS = {
+    "mean": "guessing the data set's mean",
+    "visible": "guessing the mean of the visible patches",
+    "nearest": "copying the nearest visible patch",
+    "inpainted": "continuing the visible pixels smoothly",
+}
+
+Sampler = Callable[[Method, Batch, Context], Mask]
+Numbers = dict[str, float]
+
+
+@torch.no_grad()
+def held_out(
+    method: Method,
+    batches: Iterable[Batch],
+    context_seed: int = 0,
+    device: torch.device | str = "cpu",
+    sampler: Sampler | None = None,
+    context: Context | None = None,
+    neighbours: Iterable[Batch] | None = None,
+) -> Numbers:
+    """How well the method predicts what it has not trained on, and how good its features are.
+
+    batches: can be gone through twice. sampler: what to hide, instead of the method's own sampler; give the same
+    one to compare methods. context: where the run stands, for samplers that change on the way. neighbours: labelled
+    batches for kNN; without them, and with labels, the second half of `batches` is classified by the first.
+
+    Keys: `loss` on hidden places; `trivial/NAME` the loss of a prediction that needs no learning, in the same target
+    space under the same masks, and scaled by the one factor that serves it best; `beats/NAME` = 1 - loss / that;
+    `explained_variance` = `beats/mean`; `rankme`, `feature_std`, `mean_cosine` of the pooled features; `knn/BLOCK`
+    the accuracy after every block, when there are labels.
+    """
+    place = replace(context or Context(), generator=torch.Generator().manual_seed(context_seed), first=0, total=None)
+    numbers: Numbers = {"step": place.step, "progress": place.progress}
+    with frozen(method.to(device)):
+        if hasattr(method, "predict"):
+            numbers |= _reconstruction(method, batches, sampler or method.sampler, place, device)
+            if not math.isfinite(numbers["loss"]):
+                return numbers
+        table = extract(method, batches, device)
+        pooled = table.blocks[-1]
+        numbers |= {"rankme": rankme(pooled), "feature_std": feature_std(pooled), "mean_cosine": mean_cosine(pooled)}
+        return numbers | _neighbours(table, None if neighbours is None else extract(method, neighbours, device))
+
+
+def _reconstruction(
+    method: Method, batches: Iterable[Batch], sampler: Sampler, context: Context, device: torch.device | str
+) -> Numbers:
+    """The loss on hidden places and that of the trivial predictors, over all batches."""
+    count = power = loss = 0.0
+    products = {name: torch.zeros(2, dtype=torch.float64) for name in PREDICTORS}
+    for batch in batches:
+        batch = to_device(batch, device)
+        mask, target = sampler(method, batch, context), method.target(batch)
+        grid, patch = method.encoder.grid_of(batch["image"]), method.encoder.patch_size
+        wanted = target.values.float()
+        error = method.predict(batch, mask).float() - wanted
+        loss += _total(error.square(), mask.hidden, target.real)
+        power += _total(wanted.square(), mask.hidden, target.real)
+        count += int(mask.hidden.sum())
+        for name, picture in trivial_pictures(batch, mask, grid, patch).items():
+            guess = method.target(batch | {"image": picture}).values.float()
+            products[name][0] += _total(guess * wanted, mask.hidden, target.real)
+            products[name][1] += _total(guess.square(), mask.hidden, target.real)
+    if not count:
+        raise ValueError("nothing was hidden in the held-out batches; give at least one batch that can be gone through")
+    trivial = {name: _residual(power, *pair.tolist()) / count for name, pair in products.items()}
+    beats = {name: 1 - loss / count / max(value, 1e-12) for name, value in trivial.items()}
+    return {
+        "loss": loss / count,
+        "explained_variance": beats["mean"],
+        **{f"trivial/{name}": value for name, value in trivial.items()},
+        **{f"beats/{name}": value for name, value in beats.items()},
+    }
+
+
+def _total(values: Float[Tensor, "b n k"], hidden: Bool[Tensor, "b n"], real: Bool[Tensor, "b n k"] | None) -> float:
+    """The sum over hidden places of the mean over their real values."""
+    place = values.mean(-1) if real is None else (values * real).sum(-1) / real.sum(-1).clamp(min=1)
+    return float((place * hidden).double().sum())
+
+
+def _residual(power: float, product: float, square: float) -> float:
+    """What is left of the target's power after the guess is scaled by its least-squares factor, never below 0."""
+    return power if square <= 0 else max(power - max(product, 0.0) ** 2 / square, 0.0)
+
+
+def _neighbours(table: FeatureTable, reference: FeatureTable | None) -> Numbers:
+    """kNN accuracy after every block over the samples that have a class; nothing where none has."""
+    table, reference = _labelled(table), _labelled(reference)
+    if table is not None and reference is None:
+        rows = torch.arange(len(table))
+        reference, table = table.take(rows[: len(rows) // 2]), table.take(rows[len(rows) // 2 :])
+    if table is None or reference is None or not len(reference):
+        return {}
+    pairs = zip(reference.blocks, table.blocks, strict=True)
+    return {
+        f"knn/{number:02d}": knn_accuracy(known, reference.labels, asked, table.labels)
+        for number, (known, asked) in enumerate(pairs, start=1)
+    }
+
+
+def _labelled(table: FeatureTable | None) -> FeatureTable | None:
+    """The samples with a class, or None without any."""
+    if table is None or table.labels is None or not bool((table.labels >= 0).any()):
+        return None
+    return table.take((table.labels >= 0).nonzero().squeeze(-1))
+
+
+def advice(history: list[dict]) -> str:
+    """One plain sentence on how the run is doing, by fixed rules from the rows that were logged.
+
+    history: rows in order, with `kind` "held_out" (what `held_out` returned) or "train" (`step`, `loss`).
+    """
+    rows = [_numbers(row) for row in history if row.get("kind", "held_out") == "held_out" and "loss" in row]
+    if rows and not math.isfinite(rows[-1]["loss"]):
+        return "diverging: the held-out loss is not a number; lower the learning rate, warm up longer, clip gradients."
+    if len(rows) < 2 or rows[-1].get("progress", 1.0) < EARLY:
+        return f"too early to tell: {len(rows)} held-out measurement(s), {_share(rows)} of the run; look again later."
+    train = [float(row["loss"]) for row in history if row.get("kind") == "train" and "loss" in row]
+    return _worse(rows, train) or _collapsing(rows) or _trivial(rows) or _trend(rows)
+
+
+def _numbers(row: dict) -> Numbers:
+    """The numbers of a logged row; logs write those that are not finite as text."""
+    return {name: float(value) for name, value in row.items() if name != "kind"}
+
+
+def _share(rows: list[dict]) -> str:
+    return f"{100 * rows[-1].get('progress', 0.0):.0f} %" if rows else "0 %"
+
+
+def _worse(rows: list[dict], train: list[float]) -> str | None:
+    """The held-out loss has risen twice in a row above its best."""
+    best = min(rows, key=lambda row: row["loss"] if math.isfinite(row["loss"]) else math.inf)
+    if min(row["loss"] for row in rows[-2:]) <= best["loss"] * (1 + WORSE):
+        return None
+    rise = 100 * (rows[-1]["loss"] / best["loss"] - 1)
+    found = f"the held-out loss is {rise:.0f} % above its best at step {best['step']:.0f}"
+    quarter = max(len(train) // 4, 1)
+    if len(train) >= 4 and sum(train[-quarter:]) < sum(train[-2 * quarter : -quarter]):
+        return f"memorising: {found} while the training loss falls; use more pictures, stronger crops or fewer epochs."
+    return f"getting worse: {found}; lower the learning rate, warm up longer or clip gradients."
+
+
+def _collapsing(rows: list[dict]) -> str | None:
+    """Both the rank and the spread of the features have lost half of their best values."""
+    now = rows[-1]
+    if not all(now[key] < COLLAPSED * max(row[key] for row in rows) for key in ("rankme", "feature_std")):
+        return None
+    best = max(row["rankme"] for row in rows)
+    return (
+        f"collapsing: the features use {now['rankme']:.0f} directions, at best they used {best:.0f}, and pictures look "
+        "more and more alike to the encoder; go back to an earlier checkpoint and lower the learning rate."
+    )
+
+
+def _trivial(rows: list[dict]) -> str | None:
+    """The loss is not below that of every prediction that needs no learning."""
+    now = rows[-1]
+    best = min(PREDICTORS, key=lambda name: now.get(f"trivial/{name}", math.inf))
+    if now["loss"] < now.get(f"trivial/{best}", math.inf):
+        return None
+    if now["loss"] >= now["trivial/mean"]:
+        return (
+            "not learning: no better than guessing the data set's mean; try another learning rate (a third, or three "
+            "times as much) and check with `unmask inspect` that the pictures are standardised as they are."
+        )
+    word = "guesses averages" if best == "visible" else "copies neighbours"
+    rising = _gain(rows) > FLAT and now.get("progress", 0.0) < 1
+    return (
+        f"{word}: explains {100 * now['explained_variance']:.0f} %, less than {PREDICTORS[best]} "
+        f"({100 * (1 - now[f'trivial/{best}'] / now['trivial/mean']):.0f} %); "
+        + ("it still improves, so keep going." if rising else "train longer, lower the learning rate or hide more.")
+    )
+
+
+def _trend(rows: list[dict]) -> str:
+    """The run beats every trivial prediction: does it still improve?"""
+    now = rows[-1]
+    if "explained_variance" not in now:
+        return f"learning: the held-out loss is {now['loss']:.3g}, at the start it was {rows[0]['loss']:.3g}."
+    beats = {name: now[f"beats/{name}"] for name in PREDICTORS}
+    hardest = min(beats, key=lambda name: beats[name])
+    found = f"its error is {100 * beats['nearest']:.0f} % below {PREDICTORS['nearest']}"
+    if hardest != "nearest":
+        found += f" and {100 * beats[hardest]:.0f} % below {PREDICTORS[hardest]}"
+    if len(rows) >= 4 and _gain(rows) < FLAT:
+        return f"levelling off: {found}, but the last third of the measurements gained {100 * _gain(rows):.1f} points."
+    return f"learning: {found}, and it still improves."
+
+
+def _gain(rows: list[dict]) -> float:
+    """By how much the explained variance has grown over the last third of the measurements."""
+    return rows[-1]["explained_variance"] - rows[-1 - max(len(rows) // 3, 1)]["explained_variance"]

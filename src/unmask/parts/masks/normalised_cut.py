@@ -1,0 +1,95 @@
+"""The cluster of the main object, by a normalised cut of its tokens' similarities."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from unmask.parts.ops.clustering import AFFINITIES, SOLVERS, THRESHOLDS, affinity, bipartition
+from unmask.parts.ops.relations import cosine_relations
+
+SIDES = ("seed", "attention", "contrast", "small")
+NO_GAP = 1e-4  # eigenvalues closer than this leave the cut arbitrary
+
+
+class NormalisedCut:
+    """How tokens are cut in two and which side holds the object.
+
+    affinity: "clamp" (negative cosines become a floor), "shift" ((1 + cosine) / 2) or "binary" (cosine > tau).
+    threshold: the eigenvector is split at its "mean", at "zero" or at the best cut of a "sweep".
+    side: the side of the "seed" (largest entry of the eigenvector, TokenCut), of the higher class-token
+        "attention", of the higher similarity "contrast", or the "small" one.
+    solver: "fast" (Lanczos) or "exact" (eigh).
+    """
+
+    def __init__(
+        self,
+        affinity: str = "clamp",
+        threshold: str = "mean",
+        side: str = "seed",
+        solver: str = "fast",
+        tau: float = 0.2,
+    ):
+        for value, known, name in (
+            (affinity, AFFINITIES, "affinity"),
+            (threshold, THRESHOLDS, "threshold"),
+            (side, SIDES, "side"),
+            (solver, SOLVERS, "solver"),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} {value!r} is unknown; choose one of {', '.join(known)}")
+        self.affinity = affinity
+        self.threshold = threshold
+        self.side = side
+        self.solver = solver
+        self.tau = tau
+
+    def __call__(
+        self,
+        tokens: Float[Tensor, "b n d"],
+        attention: Float[Tensor, "b n"] | None = None,
+        places: Bool[Tensor, "b n"] | None = None,
+    ) -> tuple[Bool[Tensor, "b n"], Bool[Tensor, "b"]]:
+        """The object's side and, per row, whether the cut is usable: two places a side and a clear gap."""
+        relations = cosine_relations(tokens.float())
+        weights = affinity(relations, self.affinity, self.tau)
+        cut = bipartition(weights, self.solver, self.threshold, places)
+        exists = torch.ones_like(cut.side) if places is None else places
+        other = exists & ~cut.side
+        side = torch.where(
+            self._first(cut.side, other, cut.vector, relations, attention).unsqueeze(-1), cut.side, other
+        )
+        enough = (side.sum(-1) >= 2) & ((exists & ~side).sum(-1) >= 2)
+        return side, enough & (cut.gap > NO_GAP)
+
+    def _first(self, side, other, vector, relations, attention) -> Bool[Tensor, "b"]:
+        """Per row, whether `side` rather than `other` holds the object."""
+        if self.side == "small":
+            return side.sum(-1) <= other.sum(-1)
+        if self.side == "seed":
+            seed = (vector.abs() * (side | other)).argmax(-1, keepdim=True)
+            return side.gather(-1, seed).squeeze(-1)
+        if self.side == "attention":
+            return _mean(attention, side) >= _mean(attention, other)
+        return _contrast(relations, side, other) >= _contrast(relations, other, side)
+
+
+def _mean(values: Float[Tensor, "b n"], side: Bool[Tensor, "b n"]) -> Float[Tensor, "b"]:
+    return (values * side).sum(-1) / side.sum(-1).clamp(min=1)
+
+
+def _contrast(
+    relations: Float[Tensor, "b n n"], side: Bool[Tensor, "b n"], other: Bool[Tensor, "b n"]
+) -> Float[Tensor, "b"]:
+    """Mean similarity inside a side minus its mean similarity to the other."""
+    inside, outside = side.to(relations.dtype), other.to(relations.dtype)
+    own = torch.einsum("bn,bnm,bm->b", inside, relations, inside) / inside.sum(-1).square().clamp(min=1)
+    across = torch.einsum("bn,bnm,bm->b", inside, relations, outside)
+    return own - across / (inside.sum(-1) * outside.sum(-1)).clamp(min=1)
+
+
+def relevance_to(tokens: Float[Tensor, "b n d"], side: Bool[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    """Cosine of every place with the mean direction of the cluster."""
+    directions = F.normalize(tokens.float(), dim=-1)
+    centre = F.normalize((directions * side.unsqueeze(-1)).sum(1), dim=-1)
+    return torch.einsum("bnd,bd->bn", directions, centre)
