@@ -72,11 +72,11 @@ def test_the_loss_is_the_methods_own_under_the_same_mask():
     method, batch = tiny()
     numbers = held_out(method, [batch], context_seed=3)
     own = method.losses(batch, Context(generator=torch.Generator().manual_seed(3)))["reconstruction"]
-    assert numbers["loss"] == pytest.approx(float(own), rel=1e-5)  # another order of summation
+    assert numbers["loss"] == pytest.approx(own.item(), rel=1e-5)  # another order of summation
 
 
 def test_padding_does_not_count():
-    method, batch = tiny()
+    _, batch = tiny()
     valid = torch.ones(4, 16, 16, dtype=torch.bool)
     valid[:, 10:] = False
     spoiled = torch.where(valid.unsqueeze(1), batch["image"], 1e3)
@@ -84,7 +84,7 @@ def test_padding_does_not_count():
     zero = held_out(given, [{"image": batch["image"] * valid.unsqueeze(1), "image_valid": valid}])
     large = held_out(given, [{"image": spoiled, "image_valid": valid}])
     for name in PREDICTORS:
-        assert large[f"trivial/{name}"] == pytest.approx(zero[f"trivial/{name}"], rel=0.5), name  # 1e3 would square
+        assert large[f"trivial/{name}"] == pytest.approx(zero[f"trivial/{name}"], rel=1e-5), name  # sums of 1e3 round
 
 
 def test_the_same_seed_gives_the_same_numbers_and_leaves_the_method_as_it_was():
@@ -205,7 +205,7 @@ def test_advice_on_levelling_off():
 
 
 def test_advice_reads_numbers_that_were_logged_as_text():
-    assert advice(course(0.9, 0.8) + [{"kind": "held_out", "step": 30, "loss": "NaN"}]).startswith("diverging")
+    assert advice([*course(0.9, 0.8), {"kind": "held_out", "step": 30, "loss": "NaN"}]).startswith("diverging")
 
 
 def test_every_advice_is_one_line():

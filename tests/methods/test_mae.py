@@ -245,12 +245,9 @@ def test_the_loss_does_not_depend_on_the_amount_of_padding(side):
     assert losses[0] == pytest.approx(losses[1], rel=0, abs=1e-6)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 5])
-@pytest.mark.parametrize("columns", [1, 3, 4])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 2), (2, 1), (1, 4), (5, 1), (2, 3), (3, 3), (5, 4)])
 @pytest.mark.parametrize("rest", [0, 1])
 def test_every_size_of_more_than_one_patch_trains(rows, columns, rest):
-    if rows * columns == 1:
-        pytest.skip("a single patch cannot be divided; the next test")
     method = tiny()
     batch = {"image": pictures(2, 3, rows * 4 - rest, columns * 4 - rest)}
     loss = method.losses(batch, Context(generator=torch.Generator().manual_seed(0)))["reconstruction"]

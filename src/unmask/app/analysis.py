@@ -6,7 +6,6 @@ Source: "Self-Guided Masked Autoencoder", NeurIPS 2024, https://arxiv.org/abs/25
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,14 @@ from torch import Tensor
 from unmask.app.analysis_pictures import draw_pictures
 from unmask.app.analysis_plots import draw_curves
 from unmask.core import Batch, Mask, Method, keep_count, to_device
+from unmask.data.card import DataCard
 from unmask.evaluate.analysis.attention import attention_distance, attention_information, place_attention
 from unmask.evaluate.analysis.building import exploitation_by_layer
 from unmask.evaluate.analysis.change import relation_divergence
 from unmask.evaluate.analysis.fourier import diagonal_frequencies, relative_amplitude
 from unmask.evaluate.analysis.gap import cluster_gap
 from unmask.evaluate.analysis.variances import feature_variance, hidden_variance, similarity_variance
+from unmask.evaluate.features import frozen
 from unmask.parts.nets.transformer import Record
 from unmask.parts.ops.clustering import affinity, bipartition
 from unmask.parts.ops.relations import cosine_relations
@@ -76,7 +77,7 @@ def analyse(
     solver: str = "fast",
     pictures: int = 4,
     seed: int = 0,
-    card: Any = None,
+    card: DataCard | None = None,
 ) -> dict[str, Any]:
     """Measures every layer of encoder and decoder on the first `images` pictures; writes analysis.json and plots.
 
@@ -84,7 +85,7 @@ def analyse(
         not loaded again; `load()` returns the method of that step. Without them there is no course over training.
     ratio: share hidden at random where mask tokens are needed; everything else is measured on whole pictures.
     temperature: of the softmax that turns relations into distributions. solver: of the cut, "fast" or "exact".
-    card: has `mean` and `std` per channel (and `dtype`, `minimum`, `maximum`) to show pictures in their own units.
+    card: of the training data, to show pictures in their own units.
 
     Returns what analysis.json holds: means over pictures per layer under "encoder" and "decoder", their standard
     deviations under "spread", and the same for every checkpoint under "training".
@@ -218,7 +219,7 @@ def _measured(method: Any, step: int | None, chunks: list[Batch], settings: Sett
     """All metrics of one state of training."""
     tables: dict[str, list[dict[str, Tensor]]] = {"encoder": [], "decoder": []}
     generator = torch.Generator().manual_seed(settings.seed)
-    with _looking(method), _looking(final):
+    with torch.inference_mode(), frozen(method), frozen(final):
         for chunk in chunks:
             for name, table in _measure_batch(method, chunk, settings, final, generator).items():
                 tables[name].append(table)
@@ -326,20 +327,8 @@ def _notes(last: dict[str, Any], training: list[dict[str, Any]]) -> list[str]:
 
 def _picture_taps(method: Any, chunk: Batch, pictures: int) -> tuple[Tensor, dict[str, Tap]]:
     few = {key: value[:pictures] for key, value in chunk.items()}
-    with _looking(method):
+    with torch.inference_mode(), frozen(method):
         return few["image"].cpu(), _whole_taps(method, few)
-
-
-@contextmanager
-def _looking(method: Method) -> Iterator[None]:
-    """Evaluation mode without gradients; the mode of before is put back."""
-    before = method.training
-    method.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        method.train(before)
 
 
 def _device(method: Method) -> torch.device:

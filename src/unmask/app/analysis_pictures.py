@@ -1,16 +1,21 @@
 """Relations and clusters of the last layers, laid over the pictures."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from unmask.app.pictures import Display, display, save_png
+from unmask.data.card import DataCard
 from unmask.evaluate.analysis.attention import class_attention, place_attention
 from unmask.parts.ops.clustering import affinity, bipartition, recursive_clusters
 from unmask.parts.ops.relations import cosine_relations
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LIMIT = 9  # most clusters of a picture
 SHARPNESS = 0.1  # K-way edges are exp((cosine - 1) / SHARPNESS): plain cosines of real features hide all but one cut
@@ -20,46 +25,34 @@ CLUSTERS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#
 SIDES = ("#3b4cc0", "#f2b134")
 
 
-def displayed(image: Float[Tensor, "b c h w"], card: Any = None) -> tuple[Float[Tensor, "b h w k"], str]:
-    """Pictures between 0 and 1 to show, k being 1 or 3, and a sentence that says how they were made.
-
-    card: undoes (value - mean) / std; bytes are shown from 0 to 255, other kinds over the card's range. Without
-    it every picture is stretched over its own range.
-    """
-    channels = image.shape[1]
-    shown = (0, 1, 2) if channels >= 3 else (0,)
-    said = "" if channels in (1, 3) else f"; channels {', '.join(str(i) for i in shown)} of {channels}"
-    x = image[:, shown].float()
-    if card is None:
-        low, high = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
-        said = "each picture stretched over its own range" + said
-    else:
-        mean, std, minimum, maximum = (_per_channel(card, key, shown) for key in ("mean", "std", "minimum", "maximum"))
-        x = x * std + mean
-        if "uint8" in str(getattr(card, "dtype", "uint8")):
-            low, high = torch.zeros(1), torch.full((1,), 255.0)
-        else:
-            low, high = minimum, maximum
-        said = "pictures un-standardised with the data card's mean and standard deviation" + said
-    return ((x - low) / (high - low).clamp(min=1e-12)).clamp(0, 1).permute(0, 2, 3, 1), said
-
-
-def _per_channel(card: Any, key: str, shown: tuple[int, ...]) -> Tensor:
-    values = torch.as_tensor(getattr(card, key, 0.0), dtype=torch.float32).reshape(-1)
-    return (values[list(shown)] if len(values) > 1 else values).view(1, -1, 1, 1)
-
-
 def draw_pictures(
-    folder: Path, image: Float[Tensor, "b c h w"], taps: dict[str, Any], grid: tuple[int, int], card: Any, seed: int
+    folder: Path, image: Float[Tensor, "b c h w"], taps: dict, grid: tuple[int, int], card: DataCard | None, seed: int
 ) -> dict[str, str]:
-    """Writes relations.png and clusters.png; returns their names."""
-    pictures, said = displayed(image, card)
-    draw_relations(folder / "relations.png", pictures, taps, grid, said)
-    draw_clusters(folder / "clusters.png", pictures, taps, grid, said, seed)
+    """Writes relations.png and clusters.png; returns their names.
+
+    taps: of "encoder" and perhaps "decoder" on these pictures. card: un-standardises the pictures; without it they
+    are shown over their own range.
+    """
+    drawn = stretched(image) if card is None else display(card, image)
+    said = drawn.words + ("" if card is None else ", un-standardised with the data card's mean and deviation")
+    pictures = drawn(image).movedim(1, -1)
+    save_png(draw_relations(pictures, taps, grid, said), folder / "relations.png")
+    save_png(draw_clusters(pictures, taps, grid, said, seed), folder / "clusters.png")
     return {"relations": "relations.png", "clusters": "clusters.png"}
 
 
-def draw_relations(path: Path, pictures: Float[Tensor, "b h w k"], taps: dict, grid: tuple[int, int], said: str):
+def stretched(image: Float[Tensor, "b c h w"]) -> Display:
+    """The first one or three channels over the range they have in these pictures."""
+    channels = image.shape[1]
+    shown = 3 if channels >= 3 else 1
+    low, high = float(image[:, :shown].min()), float(image[:, :shown].max())
+    span = max(high - low, torch.finfo(torch.float32).tiny)
+    return Display(
+        torch.eye(channels)[:shown] / span, torch.full((shown,), -low / span), "pictures stretched over their range"
+    )
+
+
+def draw_relations(pictures: Float[Tensor, "b h w 3"], taps: dict, grid: tuple[int, int], said: str) -> "Figure":
     """Per picture and network: M, A, likeness to the mean patch, attention of the class token (last layers)."""
     columns = 1 + sum(4 if tap.prefix else 3 for tap in taps.values())
     figure, axes = _canvas(len(pictures), columns)
@@ -84,7 +77,7 @@ def draw_relations(path: Path, pictures: Float[Tensor, "b h w k"], taps: dict, g
         "attention between patches, mean over heads, rows normalised without the class token; patches in reading "
         f"order. Heat from each map's lowest (dark) to its highest; {said}."
     )
-    _finish(figure, path, "Relations between patches", caption)
+    return _finish(figure, "Relations between patches", caption)
 
 
 def _views(tap: Any) -> list[tuple[str, str, Tensor]]:
@@ -103,8 +96,8 @@ def _views(tap: Any) -> list[tuple[str, str, Tensor]]:
 
 
 def draw_clusters(
-    path: Path, pictures: Float[Tensor, "b h w k"], taps: dict, grid: tuple[int, int], said: str, seed: int
-):
+    pictures: Float[Tensor, "b h w 3"], taps: dict, grid: tuple[int, int], said: str, seed: int
+) -> "Figure":
     """Per picture: the two-way cut and the K-way clusters of early, middle and last layers, and a t-SNE map."""
     encoder = taps["encoder"]
     depth = len(encoder.tokens)
@@ -129,17 +122,17 @@ def draw_clusters(
         axes[0, column].set_title(f"{name} {layer + 1}\nK-way cut", fontsize=9)
     axes[0, -1].set_title(f"encoder {depth}\nt-SNE of patches", fontsize=9)
     caption = (
-        f"Whole pictures. Two-way: normalised cut of cosines. K-way: recursive cut of exp(cosine / {SHARPNESS:g}) while "
-        f"a split costs less than {COST:g}, at most {LIMIT} clusters; colours follow the overlap with encoder {depth}, "
-        f"whose clusters colour the t-SNE map; {said}."
+        f"Whole pictures. Two-way: normalised cut of cosines. K-way: recursive cut of exp(cosine / {SHARPNESS:g}) "
+        f"while a split costs under {COST:g}, at most {LIMIT} clusters; colours follow the overlap with encoder "
+        f"{depth}, whose clusters colour the t-SNE map; {said}."
     )
-    _finish(figure, path, "Clusters of patches", caption)
+    return _finish(figure, "Clusters of patches", caption)
 
 
-def picture_clusters(tokens: Float[Tensor, "b n d"]) -> Int64[Tensor, "b n"]:
+def picture_clusters(tokens: Float[Tensor, "b n d"], solver: str = "fast") -> Int64[Tensor, "b n"]:
     """K-way normalised cut of the tokens' relations, numbered by size, largest first."""
     edges = ((cosine_relations(tokens) - 1) / SHARPNESS).exp()
-    labels = recursive_clusters(edges, LIMIT, COST)
+    labels = recursive_clusters(edges, LIMIT, COST, solver=solver)
     sizes = torch.nn.functional.one_hot(labels, LIMIT).sum(1)
     rank = sizes.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     return rank.gather(1, labels)
@@ -164,14 +157,14 @@ def _canvas(rows: int, columns: int):
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _finish(figure, path: Path, title: str, caption: str) -> None:
+def _finish(figure: "Figure", title: str, caption: str) -> "Figure":
     figure.suptitle(title, fontsize=12, fontweight="bold", x=0.01, ha="left")
     figure.supxlabel(caption, fontsize=7.5, color="#444444", x=0.01, ha="left", wrap=True)
-    figure.savefig(path)
+    return figure
 
 
 def _show(axis, picture: Tensor, title: str) -> None:
-    axis.imshow(picture.squeeze(-1), cmap="gray", vmin=0, vmax=1)
+    axis.imshow(picture, vmin=0, vmax=1)
     axis.set_xticks([]), axis.set_yticks([])
     axis.set_title(title, fontsize=9)
 

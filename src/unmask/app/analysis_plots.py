@@ -2,7 +2,13 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from unmask.app.pictures import save_png
+from unmask.evaluate.analysis.attention import place_distances
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ENCODER, DECODER = "#1f5fa8", "#d9661f"
 VISIBLE, HIDDEN, BEFORE = "#2a9d8f", "#c8374a", "#8a8a8a"
@@ -16,13 +22,11 @@ def draw_curves(folder: Path, findings: dict[str, Any]) -> dict[str, str]:
     for name, draw in QUESTIONS.items():
         if name == "exploitation" and not findings["decoder"]:
             continue
-        figure = draw(findings)
-        figure.savefig(folder / f"{name}.png")
-        drawn[name] = f"{name}.png"
+        drawn[name] = save_png(draw(findings), folder / f"{name}.png").name
     return drawn
 
 
-def gap(findings: dict[str, Any]):
+def gap(findings: dict[str, Any]) -> "Figure":
     figure, axes = _canvas(2, 2, "Gap between edges within and between the two clusters")
     for column, (key, title) in enumerate({"gap_similarity": "similarity", "gap_attention": "attention"}.items()):
         over, layers = axes[0, column], axes[1, column]
@@ -45,7 +49,7 @@ def gap(findings: dict[str, Any]):
     )
 
 
-def divergence(findings: dict[str, Any]):
+def divergence(findings: dict[str, Any]) -> "Figure":
     figure, axes = _canvas(2, len(_parts(findings)), "How far the relations are from the final ones")
     for column, (name, _) in enumerate(_parts(findings)):
         for row, (key, title) in enumerate(
@@ -67,7 +71,7 @@ def divergence(findings: dict[str, Any]):
     )
 
 
-def exploitation(findings: dict[str, Any]):
+def exploitation(findings: dict[str, Any]) -> "Figure":
     figure, axes = _canvas(1, 2, "What builds the output at hidden places")
     kinds = {
         "from_visible": ("visible places", VISIBLE),
@@ -94,7 +98,7 @@ def exploitation(findings: dict[str, Any]):
     )
 
 
-def attention(findings: dict[str, Any]):
+def attention(findings: dict[str, Any]) -> "Figure":
     figure, axes = _canvas(1, 2, "Attention by layer")
     for name, colour in _parts(findings):
         heads = findings[name]["distance_heads"]
@@ -119,7 +123,7 @@ def attention(findings: dict[str, Any]):
     )
 
 
-def fourier(findings: dict[str, Any]):
+def fourier(findings: dict[str, Any]) -> "Figure":
     parts = _parts(findings)
     figure, axes = _canvas(1, len(parts) + 1, "Frequencies of the feature maps")
     x = [f / math.pi for f in findings["frequencies"]]
@@ -149,7 +153,7 @@ def fourier(findings: dict[str, Any]):
     )
 
 
-def variances(findings: dict[str, Any]):
+def variances(findings: dict[str, Any]) -> "Figure":
     figure, axes = _canvas(1, 4 if findings["decoder"] else 2, "Variances by layer")
     for name, colour in _parts(findings):
         _layers(axes[0, 0], findings, name, "feature_variance", colour)
@@ -197,7 +201,7 @@ def _canvas(rows: int, columns: int, title: str):
     return figure, axes
 
 
-def _said(figure, caption: str, findings: dict[str, Any], training: bool = True):
+def _said(figure, caption: str, findings: dict[str, Any], training: bool = True) -> "Figure":
     """Adds the caption, which says when there is no course to see."""
     if training and len(findings["training"]) == 1:
         caption += " One checkpoint: over training there is a single point, not a course."
@@ -278,6 +282,5 @@ def _bar(figure, axis, name: str, depth: int) -> None:
 
 
 def _uniform_distance(findings: dict[str, Any]) -> float:
-    from unmask.evaluate.analysis.attention import place_distances
 
     return float(place_distances(tuple(findings["grid"]), findings["patch"]).mean())

@@ -1,21 +1,22 @@
 """What a masked autoencoder sees, hides and predicts, as pictures."""
 
-import os
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from unmask.core import Batch, Context, Mask, Method
+from unmask.core import Batch, Context, Mask
 from unmask.data.card import DataCard
 from unmask.evaluate.features import frozen
 from unmask.evaluate.trivial import inpaint, seen_places
 from unmask.parts.ops.patches import patchify, unpatchify, valid_pixels
 from unmask.parts.targets.pixels import patch_statistics
+from unmask.train.checkpoint import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,7 +110,7 @@ class Reconstruction(NamedTuple):
 
 
 @torch.no_grad()
-def reconstruct(method: Method, batch: Batch, mask: Mask) -> Reconstruction:
+def reconstruct(method: Any, batch: Batch, mask: Mask) -> Reconstruction:
     """Predicts the hidden places and undoes the normalisation of the target."""
     image = batch["image"].float()
     (h, w), patch, grid = image.shape[-2:], method.encoder.patch_size, method.encoder.grid_of(image)
@@ -136,7 +137,7 @@ def _per_pixel(
 
 
 def reconstruction_panel(
-    method: Method,
+    method: Any,
     batch: Batch,
     card: DataCard,
     mask: Mask | None = None,
@@ -180,7 +181,7 @@ def _reasons(
     guide, shown: Float[Tensor, "b 3 h w"], seen: Bool[Tensor, "b 1 h w"], grid: tuple[int, int], patch: int
 ) -> dict[str, Float[Tensor, "b 3 h w"]]:
     """Why a guided mask hides what it hides: the chosen side of the cut, the relevance to it, the hints."""
-    size = shown.shape[-2:]
+    size = (shown.shape[-2], shown.shape[-1])
     low, high = guide.relevance.amin(-1, keepdim=True), guide.relevance.amax(-1, keepdim=True)
     relevance = ((guide.relevance - low) / (high - low).clamp(min=1e-6)).cpu()
     side, hints, relevance = (
@@ -204,11 +205,12 @@ def _heat(values: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 3 h w"]:
 def panel(columns: dict[str, Float[Tensor, "b 3 h w"]], caption: str = "") -> "Figure":
     """One row per picture, one titled column per entry; values between 0 and 1."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     rows, _, h, w = next(iter(columns.values())).shape
     cell = 1.6
-    figure = Figure(figsize=(cell * len(columns), cell * rows * h / w + 0.95), dpi=150, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
+    figure = Figure(figsize=(cell * len(columns), cell * rows * h / w + 0.95), dpi=150, layout=layout)
     axes = figure.subplots(rows, len(columns), squeeze=False)
     for place, (title, pictures) in enumerate(columns.items()):
         axes[0, place].set_title(title, fontsize=8)
@@ -246,8 +248,7 @@ def grid_of_images(
 
 def save_png(figure: "Figure", path: str | Path) -> Path:
     """Writes beside and renames, so that the file is whole at any instant."""
-    path = Path(path)
-    beside = path.with_name(path.name + ".tmp")
-    figure.savefig(beside, format="png")
-    os.replace(beside, path)
-    return path
+    data = io.BytesIO()
+    figure.savefig(data, format="png")
+    write_atomically(Path(path), [data.getvalue()])
+    return Path(path)

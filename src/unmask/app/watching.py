@@ -41,10 +41,9 @@ class Watcher:
         say: Callable[[str], None] = print,
     ):
         view = EvaluationView(config.settings["image_size"], fit=config.data["fit"])
-        step = max(1, len(training) // REFERENCES)
-        self.batches = evaluation_batches(held.subset(range(min(MOST, len(held)))), card, view, BATCH)
-        references = training.subset(list(range(0, len(training), step))[:REFERENCES])
-        self.references = evaluation_batches(references, card, view, BATCH) if training.classes else None
+        self.batches = list(evaluation_batches(spread(held, MOST), card, view, BATCH))
+        references = evaluation_batches(spread(training, REFERENCES), card, view, BATCH)
+        self.references = list(references) if training.classes else None
         self.out, self.card, self.logs, self.device, self.say = out, card, logs, device, say
         self.plan = config.plan
         self.history = [row for row in read_log(out) if row["kind"] == "held_out"]
@@ -75,6 +74,12 @@ class Watcher:
         path.parent.mkdir(exist_ok=True)
         save_png(reconstruction_panel(method, batch, self.card, context=shown), path)
         self.logs.image(context.step, "reconstruction", path)
+
+
+def spread(source: Source, count: int) -> Source:
+    """At most `count` samples at equal distances, so that every class has its share."""
+    step = max(1, len(source) // count)
+    return source.subset(range(0, step * min(count, len(source)), step))
 
 
 def read_log(run: Path) -> list[dict]:

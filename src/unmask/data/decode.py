@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64, Shaped
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unmask.data.picture import GREY, RGB, Picture, Unreadable, finite, map_channels
 from unmask.data.tiff import decode_tiff
@@ -174,7 +174,7 @@ def _ppm_maximum(data: bytes) -> int:
 
 
 def _array(image: Image.Image) -> Shaped[np.ndarray, "h w c"]:
-    values = np.array(image)
+    values = np.array(image, dtype=np.uint16 if image.format == "PPM" and image.mode == "I" else None)
     return values[..., None] if values.ndim == 2 else values
 
 
@@ -186,5 +186,7 @@ def _guarded(decode, data: bytes):
         raise
     except Image.DecompressionBombError:
         raise Unreadable("has far more pixels than the limit") from None
+    except UnidentifiedImageError:
+        raise Unreadable("is damaged: its header cannot be read") from None
     except Exception as error:
         raise Unreadable(f"cannot be decoded: {str(error).splitlines()[0] if str(error) else repr(error)}") from None

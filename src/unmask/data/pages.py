@@ -36,5 +36,5 @@ def _count(whole: Source, i: int) -> int:
         return 1
     try:
         return page_count(whole.data(i))
-    except Exception:  # whatever tifffile raises on a damaged header is told when the sample is read
+    except Exception:  # a damaged header raises whatever the reader raises
         return 1

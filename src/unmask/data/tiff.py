@@ -3,7 +3,7 @@
 import io
 import logging
 import re
-from itertools import islice
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Shaped
@@ -11,6 +11,7 @@ from jaxtyping import Shaped
 from unmask.data.picture import Picture, Unreadable, finite, numbered
 
 MOST_PAGES = 1024
+MANY = f"has more than {MOST_PAGES} pages"
 NODATA = 42113  # the tag in which GDAL keeps the "no data" value
 PALETTE, YCBCR, MASK = 3, 6, 4
 
@@ -37,15 +38,36 @@ def decode_tiff(data: bytes, largest: int, page: int | None = None) -> Picture:
 def _opened(data: bytes):
     import tifffile
 
+    check_chain(data)
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # every complaint of it becomes a reason
     return tifffile.TiffFile(io.BytesIO(data), is_ome=False)  # OME descriptions may point to other files
 
 
 def _pages(file) -> list:
-    pages = [page for page in islice(file.pages, MOST_PAGES + 1) if not _reduced(page)]
-    if not 0 < len(pages) <= MOST_PAGES:
-        raise Unreadable(f"has more than {MOST_PAGES} pages" if pages else "has no page")
+    pages = [page for page in file.pages if not _reduced(page)]
+    if not pages:
+        raise Unreadable("has no page")
     return pages
+
+
+def check_chain(data: bytes) -> None:
+    """Raises Unreadable unless every page is there: a chain of pages that is cut off would be read as a shorter one."""
+    byteorder: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    big = int.from_bytes(data[2:4], byteorder) == 43
+    word, count_size, tag_size = (8, 8, 20) if big else (4, 2, 12)
+
+    def number(place: int, size: int) -> int:
+        if place + size > len(data):
+            raise Unreadable("is truncated: the TIFF ends before its last page")
+        return int.from_bytes(data[place : place + size], byteorder)
+
+    place = number(8 if big else 4, word)
+    seen: set[int] = set()
+    while place:
+        if place in seen or len(seen) == MOST_PAGES:
+            raise Unreadable("has pages that follow each other in a circle" if place in seen else MANY)
+        seen.add(place)
+        place = number(place + count_size + number(place, count_size) * tag_size, word)
 
 
 def _reduced(page) -> bool:

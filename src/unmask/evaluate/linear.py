@@ -1,6 +1,6 @@
 """Linear probes that need no learning rate: logistic regression by L-BFGS and ridge regression in closed form."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,10 +12,9 @@ from unmask.evaluate.knn import accuracy
 
 EPS = 1e-6  # BatchNorm epsilon of MAE's probe
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-STEPS, TOLERANCE = 100, 1e-5  # of L-BFGS: most steps per strength, largest gradient at rest
+STEPS = 100  # of L-BFGS, at most, per strength
+TOLERANCE = 1e-5  # a step of L-BFGS that lowers the loss by less is the last: accuracies no longer change
 SCORES = 1 << 25  # numbers held at once
-
-Score = Callable[[Tensor, Tensor], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +46,6 @@ class LinearMap:
         return self.standard(x) @ self.weight + self.bias
 
 
-def one_hot(labels: Int64[Tensor, "n"], classes: int) -> Float[Tensor, "n c"]:
-    """Class numbers as rows of one 1."""
-    return F.one_hot(labels, classes).float()
-
-
 def covariance(z: Float[Tensor, "n d"], targets: Float[Tensor, "n c"]) -> tuple[Tensor, Tensor]:
     """Mean of z z^T and of z y^T in float64, summed in pieces."""
     square = torch.zeros(z.shape[1], z.shape[1], dtype=torch.float64, device=z.device)
@@ -59,7 +53,7 @@ def covariance(z: Float[Tensor, "n d"], targets: Float[Tensor, "n c"]) -> tuple[
     for rows, goals in zip(z.split(1 << 14), targets.split(1 << 14), strict=True):
         rows = rows.double()
         square += rows.T @ rows
-        cross += rows.T @ goals.to(z.device).double()
+        cross += rows.T @ goals.double()
     return square / len(z), cross / len(z)
 
 
@@ -76,14 +70,15 @@ def ridge(
     _check_strengths(strengths)
     standard = standard or Standard.of(x)
     z = standard(x)
-    centre = z.mean(0)
-    square, cross = covariance(z - centre, targets - targets.mean(0))
+    targets = targets.to(z.device)
+    centre, middle = z.mean(0), targets.mean(0)
+    square, cross = covariance(z - centre, targets - middle)
     values, vectors = torch.linalg.eigh(square)
     turned = vectors.T @ cross
     maps = []
     for strength in strengths:
         weight = (vectors @ (turned / (values.clamp(min=0) + strength).unsqueeze(-1))).float()
-        maps.append(LinearMap(standard, weight, targets.mean(0).to(x.device) - centre @ weight, strength))
+        maps.append(LinearMap(standard, weight, middle - centre @ weight, strength))
     return maps
 
 
@@ -93,6 +88,7 @@ def logistic(
     strengths: Sequence[float] = STRENGTHS,
     standard: Standard | None = None,
     classes: int | None = None,
+    tolerance: float = TOLERANCE,
 ) -> list[LinearMap]:
     """Minimises mean cross entropy + strength / 2 |W|^2 over standardised features, for every strength.
 
@@ -112,18 +108,18 @@ def logistic(
     maps = []
     for strength in sorted(map(float, strengths), reverse=True):
         scale = (values.clamp(min=0).float() / classes + strength).rsqrt().unsqueeze(-1)
-        weight, bias = _descend(z, targets, weight / scale, bias, scale, strength)
+        weight, bias = _descend(z, targets, weight / scale, bias, scale, strength, tolerance)
         maps.append(LinearMap(standard, vectors @ weight, bias, strength))
     return maps
 
 
 def _descend(
-    z: Tensor, targets: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, strength: float
+    z: Tensor, targets: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, strength: float, tolerance: float
 ) -> tuple[Tensor, Tensor]:
     """L-BFGS from the scaled weight; returns the weight and bias of the minimum."""
     weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
     solver = torch.optim.LBFGS(
-        [weight, bias], max_iter=STEPS, tolerance_grad=TOLERANCE, tolerance_change=1e-9, line_search_fn="strong_wolfe"
+        [weight, bias], max_iter=STEPS, tolerance_grad=0, tolerance_change=tolerance, line_search_fn="strong_wolfe"
     )
     rows = max(1, SCORES // len(bias))
 
@@ -150,7 +146,6 @@ class Linear:
     """Multinomial logistic regression; the strength of the penalty is chosen on the validation part."""
 
     name = "linear"
-    solve = staticmethod(logistic)
 
     def __init__(self, strengths: Sequence[float] = STRENGTHS):
         self.strengths = strengths
@@ -164,15 +159,21 @@ class Linear:
         classes: int,
     ) -> list[LinearMap]:
         """One function from features to scores of the classes."""
-        maps = self.solve(train, one_hot(labels, classes).to(train.device), self.strengths)
-        return [choose(maps, validation, validation_labels)]
+        return [choose(self.maps(train, labels, classes), validation, validation_labels)]
+
+    def maps(self, train: Float[Tensor, "n d"], labels: Int64[Tensor, "n"], classes: int) -> list[LinearMap]:
+        """One map for every strength."""
+        return logistic(train, labels, self.strengths, classes=classes)
 
 
 class Ridge(Linear):
     """Least squares on 0 and 1 per class; the strength of the penalty is chosen on the validation part."""
 
     name = "ridge"
-    solve = staticmethod(ridge)
+
+    def maps(self, train: Float[Tensor, "n d"], labels: Int64[Tensor, "n"], classes: int) -> list[LinearMap]:
+        """One map for every strength."""
+        return ridge(train, F.one_hot(labels, classes).float(), self.strengths)
 
 
 def linear_accuracy(

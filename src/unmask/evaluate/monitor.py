@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -54,7 +55,7 @@ def held_out(
     numbers: Numbers = {"step": place.step, "progress": place.progress}
     with frozen(method.to(device)):
         if hasattr(method, "predict"):
-            numbers |= _reconstruction(method, batches, sampler or method.sampler, place, device)
+            numbers |= _reconstruction(method, batches, sampler, place, device)
             if not math.isfinite(numbers["loss"]):
                 return numbers
         table = extract(method, batches, device)
@@ -64,9 +65,10 @@ def held_out(
 
 
 def _reconstruction(
-    method: Method, batches: Iterable[Batch], sampler: Sampler, context: Context, device: torch.device | str
+    method: Any, batches: Iterable[Batch], sampler: Sampler | None, context: Context, device: torch.device | str
 ) -> Numbers:
     """The loss on hidden places and that of the trivial predictors, over all batches."""
+    sampler = sampler or method.sampler
     count = power = loss = 0.0
     products = {name: torch.zeros(2, dtype=torch.float64) for name in PREDICTORS}
     for batch in batches:
@@ -107,24 +109,22 @@ def _residual(power: float, product: float, square: float) -> float:
 
 def _neighbours(table: FeatureTable, reference: FeatureTable | None) -> Numbers:
     """kNN accuracy after every block over the samples that have a class; nothing where none has."""
-    table, reference = _labelled(table), _labelled(reference)
-    if table is not None and reference is None:
+    table = _labelled(table)
+    if reference is None:
         rows = torch.arange(len(table))
         reference, table = table.take(rows[: len(rows) // 2]), table.take(rows[len(rows) // 2 :])
-    if table is None or reference is None or not len(reference):
+    reference = _labelled(reference)
+    if table.labels is None or reference.labels is None or not len(table) or not len(reference):
         return {}
-    pairs = zip(reference.blocks, table.blocks, strict=True)
-    return {
-        f"knn/{number:02d}": knn_accuracy(known, reference.labels, asked, table.labels)
-        for number, (known, asked) in enumerate(pairs, start=1)
-    }
+    scores = {}
+    for number, (known, asked) in enumerate(zip(reference.blocks, table.blocks, strict=True), start=1):
+        scores[f"knn/{number:02d}"] = knn_accuracy(known, reference.labels, asked, table.labels)
+    return scores
 
 
-def _labelled(table: FeatureTable | None) -> FeatureTable | None:
-    """The samples with a class, or None without any."""
-    if table is None or table.labels is None or not bool((table.labels >= 0).any()):
-        return None
-    return table.take((table.labels >= 0).nonzero().squeeze(-1))
+def _labelled(table: FeatureTable) -> FeatureTable:
+    """The samples with a class."""
+    return table if table.labels is None else table.take((table.labels >= 0).nonzero().squeeze(-1))
 
 
 def advice(history: list[dict]) -> str:

@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from unmask.core import Batch, Mask
-from unmask.parts.ops.patches import patchify, unpatchify, valid_pixels
+from unmask.parts.ops.patches import pad_to_patches, patchify, unpatchify, valid_pixels
 
 RELAXATIONS = 8  # smoothing passes per scale; more change the result by little, since coarse scales come first
 
@@ -57,12 +57,12 @@ def trivial_pictures(
     """
     image = batch["image"].float()
     h, w = image.shape[-2:]
-    patches, seen = patchify(image, patch), seen_places(mask)
-    real = valid_pixels(image, batch.get("image_valid"), patch)
+    seen, real = seen_places(mask), valid_pixels(image, batch.get("image_valid"), patch)
     known = seen.unsqueeze(-1).expand(*seen.shape, patch * patch) if real is None else real & seen.unsqueeze(-1)
     plane = unpatchify(known.float(), grid, patch)
-    whole = unpatchify(patches, grid, patch)
-    mean = (whole * plane).sum((-2, -1), keepdim=True) / plane.sum((-2, -1), keepdim=True).clamp(min=1)
+    whole = pad_to_patches(image, patch) * plane
+    mean = whole.sum((-2, -1), keepdim=True) / plane.sum((-2, -1), keepdim=True).clamp(min=1)
+    patches = patchify(whole, patch)
     source = nearest_seen(seen, grid).unsqueeze(-1).expand(patches.shape)
     pictures = {
         "mean": torch.zeros_like(whole),

@@ -161,5 +161,5 @@ def _layers(layer: int, depth: int, network: str) -> int:
     """How many blocks to run; negative numbers count from the end, -1 being the last block."""
     count = depth + 1 + layer if layer < 0 else layer
     if not 1 <= count <= depth:
-        raise ValueError(f"layer {layer} does not exist in a {network} of {depth} blocks; choose 1 to {depth}")
+        raise ValueError(f"layer {layer} does not exist in the {network} of {depth} blocks; choose 1 to {depth}")
     return count
