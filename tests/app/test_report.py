@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from unmask.app import report
 from unmask.app.report import read_log, write_report
 from unmask.data.card import DataCard
+from unmask.evaluate.outcome import Outcome
 
 NASTY = "<script>alert('x')</script> & \"more\""
 PNG = bytes.fromhex("89504e470d0a1a0a")  # enough to be recognised
@@ -100,6 +102,23 @@ def test_an_evaluation_in_the_run_folder_is_shown(tmp_path):
     run = a_run(tmp_path / "run")
     (run / "evaluation.json").write_text(json.dumps({"linear": {"accuracy": 0.4321}}))
     assert "0.4321" in write_report(run).read_text()
+
+
+def test_test_scores_stand_beside_their_baselines(tmp_path):
+    def outcome(test, pixels):
+        return asdict(Outcome("knn", "accuracy", (0.2, 0.5), 2, test, spread=0.01, pixels=pixels))
+
+    trained = {"outcomes": [outcome(0.432, 0.25)], "chance": 0.1, "title": "MAE", "usual": "11 to 30"}
+    untrained = {"outcomes": [outcome(0.297, None)], "chance": 0.1}
+    path = write_report(a_run(tmp_path / "run"), {"this run": trained, "untrained": untrained})
+    text = " ".join(page(path).words)
+    head, row = (
+        "probe score this run untrained raw pixels chance",
+        "43.2 ± 1.0 % (block 2) 29.7 ± 1.0 % (block 2) 25.0 % 10.0 %",
+    )
+    assert f"{head} knn accuracy {row}" in text
+    assert "usual for MAE: 11 to 30" in text
+    assert "50.0 %" in text
 
 
 def test_a_run_that_has_logged_nothing_has_a_report(tmp_path):

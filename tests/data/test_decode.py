@@ -13,9 +13,9 @@ from unmask.data.decode import Decoder
 from unmask.data.picture import GREY, RGB, Unreadable
 
 
-def reason(data: bytes, decoder: Decoder = Decoder()) -> str:
+def reason(data: bytes, decoder: Decoder | None = None) -> str:
     with pytest.raises(Unreadable) as caught:
-        decoder(data)
+        (decoder or Decoder())(data)
     return caught.value.reason
 
 

@@ -106,7 +106,7 @@ def test_a_given_sampler_replaces_the_methods():
 
 def test_knn_is_reported_at_every_block_when_there_are_labels():
     image = torch.randn(40, 3, 16, 16) * 0.1
-    label = torch.arange(40) % 2
+    label = (torch.arange(40) >= 20).long()  # sorted by class, as folders are
     image[:, 0, 0, 0] += torch.where(label == 1, 30.0, -30.0)
     numbers = held_out(Predictor(), [{"image": image, "label": label}])
     assert numbers["knn/01"] == numbers["knn/02"] == 1.0
@@ -206,6 +206,14 @@ def test_advice_on_levelling_off():
 
 def test_advice_reads_numbers_that_were_logged_as_text():
     assert advice([*course(0.9, 0.8), {"kind": "held_out", "step": 30, "loss": "NaN"}]).startswith("diverging")
+
+
+def test_advice_forgets_a_step_that_was_recovered_from():
+    assert advice([{"kind": "held_out", "step": 5, "loss": "NaN"}, *course(0.9, 0.7, 0.5)]).startswith("learning")
+
+
+def test_advice_needs_nothing_but_losses():
+    assert advice([{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.5}]).startswith("learning")
 
 
 def test_every_advice_is_one_line():

@@ -37,6 +37,12 @@ def test_differences_name_both_values(new_method):
     ]
 
 
+def test_a_grid_that_contradicts_the_positions_is_refused(new_method):
+    tensors = weights(new_method(positions="learned"))
+    with pytest.raises(ValueError, match="grid of 3x5, but there are positions for 16 places"):
+        architecture_from(tensors, 4, (3, 5))
+
+
 def test_wrappers_are_looked_through(new_method):
     method = new_method()
     encoder, decoder = method.encoder, method.decoder

@@ -49,6 +49,26 @@ def test_what_is_not_stated_is_none(config):
     assert stated(config).heads is None
 
 
+JUNK = [None, True, -1, 0, 1 << 40, 0.5, "x", [], [1], [[2], {}], ["a", "b"], {}, {"a": 1}]
+
+
+@pytest.mark.parametrize(
+    "config", [OURS, THEIRS, {"architecture": "vit", "model_args": {"patch_size": 4, "img_size": 8}}]
+)
+def test_no_nonsense_in_a_configuration_is_believed_or_breaks_the_reader(config):
+    def spoiled(content):
+        for key, value in content.items():
+            yield from ({**content, key: junk} for junk in JUNK)
+            if isinstance(value, dict):
+                yield from ({**content, key: inner} for inner in spoiled(value))
+
+    for variant in spoiled(config):
+        says = stated(variant)
+        assert says.grid is None or says.grid[0] * says.grid[1] <= 1 << 18
+        assert says.ratio is None or 0 < says.ratio < 1
+        assert says.normalise in (None, True, False)
+
+
 def test_a_stray_configuration_beside_another_file_is_not_taken(written, tmp_path):
     written("config.json", '{"hidden_size": 16}')
     assert read_configuration(tmp_path / "weights.safetensors", {}) == {}

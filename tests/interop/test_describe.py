@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from unmask.interop import timm, transformers
 from unmask.interop import torch as plain
@@ -12,15 +12,13 @@ from unmask.interop.describe import describe
 from unmask.interop.folder import weights
 
 
-@pytest.mark.parametrize(
-    ("module", "kind", "tensors"), [(plain, "unmask", 58), (timm, "timm", 30), (transformers, "transformers", 82)]
-)
-def test_kind_sizes_configuration_and_hash_are_stated(tmp_path, new_method, card, module, kind, tensors):
+@pytest.mark.parametrize(("module", "kind"), [(plain, "unmask"), (timm, "timm"), (transformers, "transformers")])
+def test_kind_sizes_configuration_and_hash_are_stated(tmp_path, new_method, card, module, kind):
     method = new_method()
     module.export(method, tmp_path / "out", card, information={"licence": "Apache-2.0"})
     found = describe(tmp_path / "out")
     assert found.kind == kind
-    assert found.tensors == tensors
+    assert found.tensors == len(load_file(tmp_path / "out" / "model.safetensors"))
     assert found.licence == "Apache-2.0"
     assert found.architecture["grid"] == [4, 4]
     assert found.config["unmask"]["normalisation"]["mean"] == [120.0, 110.0, 100.0]
@@ -44,7 +42,10 @@ def test_files_of_no_known_kind_are_described_as_far_as_they_go(tmp_path):
     assert found.licence is None
 
 
-@pytest.mark.parametrize(("name", "kind"), [("a.pth", "torch archive"), ("a.pt2", "program"), ("a.onnx", "ONNX graph")])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.pth", "torch archive"), ("a.pt2", "program"), ("a.pth.tar", "torch archive"), ("a.onnx", "ONNX graph")],
+)
 def test_archives_and_programs_are_hashed_but_not_opened(written, name, kind):
     found = describe(written(name, b"cos\nsystem\n(S'touch canary'\ntR."))
     assert found.kind == kind

@@ -4,10 +4,11 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from unmask.interop import timm, transformers
 from unmask.interop import torch as plain
-from unmask.interop.folder import new_folder, normalisation, weights
+from unmask.interop.folder import new_folder, normalisation, weights, write_tensors
 from unmask.interop.header import read_header
 
 
@@ -20,9 +21,13 @@ def test_a_folder_takes_its_name_only_when_all_is_written(tmp_path):
 
 
 def test_an_error_leaves_nothing_behind(tmp_path):
-    with pytest.raises(RuntimeError), new_folder(tmp_path / "out") as partial:
-        (partial / "a").write_text("1")
-        raise RuntimeError
+    def fail():
+        with new_folder(tmp_path / "out") as partial:
+            (partial / "a").write_text("1")
+            raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        fail()
     assert not list(tmp_path.iterdir())
 
 
@@ -72,6 +77,16 @@ def test_a_compiled_method_is_exported_as_the_plain_one(tmp_path, new_method):
     plain.export(torch.compile(method), tmp_path / "compiled")
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("plain", "compiled")]
     assert files[0] == files[1]
+
+
+def test_equal_weights_give_equal_files_that_the_safetensors_package_reads(tmp_path):
+    tensors = {"b": torch.randn(3, 4), "a.é": torch.zeros(()), "c": torch.randn(2, 2).T, "half": torch.ones(3).half()}
+    for name in ("first", "second"):
+        write_tensors(tmp_path / name, dict(reversed(tensors.items())), {"é": [1]})
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+    found = load_file(tmp_path / "first")
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], value.float()) for name, value in tensors.items())
 
 
 def test_methods_without_a_vision_transformer_are_refused(tmp_path):

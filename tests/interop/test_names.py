@@ -36,7 +36,7 @@ def test_there_and_back_gives_the_same_weights(naming, new_method):
     method = new_method()
     ours = weights(method, encoder_only=naming is TIMM)
     theirs = to_theirs(ours, naming, architecture_of(method, encoder_only=naming is TIMM))
-    assert not theirs.keys() & ours.keys()
+    assert theirs.keys() & ours.keys() <= {"decoder.mask_token"}
     assert naming_of(theirs) is naming
     back, unexpected = to_ours(theirs, naming)
     assert not unexpected

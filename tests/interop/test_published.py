@@ -197,6 +197,12 @@ def test_files_of_other_networks_are_refused_by_name(tmp_path):
         read_published(tmp_path / "x.safetensors")
 
 
+@pytest.mark.parametrize("name", ["encoder.pt2", "model.onnx"])
+def test_programs_are_never_loaded(written, new_method, name):
+    with pytest.raises(ValueError, match="never loaded"):
+        load_into(new_method(), written(name, b"x"))
+
+
 def test_reading_gives_kind_tensors_and_configuration(tmp_path, new_method, card):
     transformers.export(new_method(), tmp_path / "out", card)
     kind, tensors, config = read_published(tmp_path / "out")

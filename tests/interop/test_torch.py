@@ -36,7 +36,8 @@ errors = [float((tokens - known["tokens"]).abs().max())]
 program = torch.export.load(f"{folder}/out/encoder.pt2").module()
 for samples in (1, 3):
     got, pooled = program(known["image"][:samples])
-    errors += [float((got - known["tokens"][:samples]).abs().max()), float((pooled - known["pooled"][:samples]).abs().max())]
+    pairs = (("tokens", got), ("pooled", pooled))
+    errors += [float((value - known[name][:samples]).abs().max()) for name, value in pairs]
 print(json.dumps({"errors": errors, "unmask": "unmask" in sys.modules}))
 """
 

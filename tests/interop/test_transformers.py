@@ -29,7 +29,8 @@ with torch.no_grad():
         errors[f"{folder.name} mask"] = far(said.mask, known["hidden"])
         encoder = transformers.ViTMAEModel.from_pretrained(folder / "model", mask_ratio=0.0).eval()
         places = torch.arange(known["noise"].shape[1]).expand_as(known["noise"])
-        errors[f"{folder.name} tokens"] = far(encoder(known["image"], noise=places).last_hidden_state[:, 1:], known["tokens"])
+        tokens = encoder(known["image"], noise=places).last_hidden_state[:, 1:]
+        errors[f"{folder.name} tokens"] = far(tokens, known["tokens"])
     for folder in sorted(Path(sys.argv[1], "alone").iterdir()):
         known = load_file(folder / "known.safetensors")
         model = transformers.ViTModel.from_pretrained(folder / "model", add_pooling_layer=False).eval()

@@ -170,15 +170,15 @@ def test_guidance_starts_by_fraction_or_epoch_and_stays(rule, values):
     assert method.sampler.guided == 8
 
 
-def test_guidance_starts_when_mask_tokens_are_exploited_more_than_visible_ones(monkeypatch):
+def test_guidance_starts_when_mask_tokens_overtake_visible_ones_that_have_led(monkeypatch):
     method, batch = tiny()
-    rates = iter([(0.6, 0.3), (0.3, 0.6)])
+    rates = iter([(0.3, 0.6), (0.6, 0.3), (0.3, 0.6)])  # mask tokens lead by their number, then no longer, then again
     monkeypatch.setattr(
         "unmask.parts.masks.start.exploitation",
         lambda *_: tuple(torch.full((4,), r) for r in (*next(rates), 0.1)),
     )
     method.sampler = GuidedMask(start=Start("exploitation", check_every=10))
-    for step, started in ((0, False), (5, False), (10, True)):
+    for step, started in ((0, False), (5, False), (10, False), (20, True)):
         method.sampler(method, batch, context(progress=0.1, step=step))
         assert bool(method.sampler.started_at >= 0) is started
 

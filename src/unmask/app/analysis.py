@@ -73,30 +73,58 @@ def analyse(
     images: int = 64,
     *,
     ratio: float = 0.75,
-    temperature: float = 1.0,
-    solver: str = "fast",
     pictures: int = 4,
     seed: int = 0,
     card: DataCard | None = None,
 ) -> dict[str, Any]:
-    """Measures every layer of encoder and decoder on the first `images` pictures; writes analysis.json and plots.
+    """Measures every layer as `measure` does; writes analysis.json and one PNG per question to `out`.
+
+    pictures: how many are drawn with their relations and clusters. card: of the training data, to show them in
+    their own units. Returns what analysis.json holds: the numbers, and the names of the plots.
+    """
+    chunks = list(_chunks(batches, images))
+    findings = measure(method, chunks, checkpoints, images, ratio=ratio, seed=seed)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    few = {key: value[:pictures] for key, value in chunks[0].items()}
+    with torch.inference_mode(), frozen(method):
+        taps = _whole_taps(method, few)
+    rows, columns = findings["grid"]
+    findings["plots"] = {
+        **draw_pictures(folder, few["image"].cpu(), taps, (rows, columns), card, seed),
+        **draw_curves(folder, findings),
+    }
+    (folder / "analysis.json").write_text(json.dumps(findings, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return findings
+
+
+def measure(
+    method: Method,
+    batches: Iterable[Batch],
+    checkpoints: Checkpoints | None = None,
+    images: int = 64,
+    *,
+    ratio: float = 0.75,
+    temperature: float = 1.0,
+    solver: str = "fast",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Every metric at every layer of encoder and decoder, on the first `images` pictures.
 
     checkpoints: (step, load) pairs in the order of training, the last being the state of `method` itself, which is
         not loaded again; `load()` returns the method of that step. Without them there is no course over training.
     ratio: share hidden at random where mask tokens are needed; everything else is measured on whole pictures.
     temperature: of the softmax that turns relations into distributions. solver: of the cut, "fast" or "exact".
-    card: of the training data, to show pictures in their own units.
 
-    Returns what analysis.json holds: means over pictures per layer under "encoder" and "decoder", their standard
-    deviations under "spread", and the same for every checkpoint under "training".
+    Returns means over pictures per layer under "encoder" and "decoder", their standard deviations under "spread",
+    and the same for every checkpoint under "training".
     """
     chunks = list(_chunks(batches, images))
     settings = _settings(method, chunks[0], ratio, temperature, solver, seed)
-    earlier = list(checkpoints or [])
-    step = earlier[-1][0] if earlier else None
-    training = [_measured(load(), at, chunks, settings, method) for at, load in earlier[:-1]]
-    last = _measured(method, step, chunks, settings, method)
-    findings = {
+    course = list(checkpoints or [])
+    training = [_measured(load(), step, chunks, settings, method) for step, load in course[:-1]]
+    last = _measured(method, course[-1][0] if course else None, chunks, settings, method)
+    return {
         "images": sum(chunk["image"].shape[0] for chunk in chunks),
         "grid": list(settings.grid),
         "patch": settings.patch,
@@ -109,15 +137,6 @@ def analyse(
         "crossing": crossing_step([*training, last]),
         "notes": _notes(last, training),
     }
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    taps = _picture_taps(method, chunks[0], pictures)
-    findings["plots"] = {
-        **draw_pictures(folder, *taps, settings.grid, card, seed),
-        **draw_curves(folder, findings),
-    }
-    (folder / "analysis.json").write_text(json.dumps(findings, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return findings
 
 
 def summary(findings: dict[str, Any]) -> str:
@@ -323,12 +342,6 @@ def _notes(last: dict[str, Any], training: list[dict[str, Any]]) -> list[str]:
     if last["decoder"] is None:
         notes.append("The method has no decoder with blocks over all places: decoder metrics are left out.")
     return notes
-
-
-def _picture_taps(method: Any, chunk: Batch, pictures: int) -> tuple[Tensor, dict[str, Tap]]:
-    few = {key: value[:pictures] for key, value in chunk.items()}
-    with torch.inference_mode(), frozen(method):
-        return few["image"].cpu(), _whole_taps(method, few)
 
 
 def _device(method: Method) -> torch.device:

@@ -81,6 +81,10 @@ def exploitation(findings: dict[str, Any]) -> "Figure":
     for key, (label, colour) in kinds.items():
         _course(axes[0, 0], findings, "decoder", key, colour, label)
         _layers(axes[0, 1], findings, "decoder", key, colour, label)
+    if findings["crossing"] is not None:
+        axes[0, 0].axvline(findings["crossing"], color="#555555", linewidth=0.8, linestyle="--", zorder=0)
+        place = (findings["crossing"], 0.98)
+        axes[0, 0].annotate("mask tokens overtake", place, fontsize=7, rotation=90, ha="right", va="top")
     for axis, title in zip(
         axes[0], ("over training, whole decoder", "over decoder layers, final network"), strict=True
     ):

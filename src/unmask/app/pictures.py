@@ -162,11 +162,13 @@ def reconstruction_panel(
     if method.target.normalise:
         columns["prediction,\ntrue statistics"] = torch.where(hidden, drawn(found.true), BLANK)
         columns["prediction,\nestimated statistics"] = torch.where(hidden, drawn(found.estimated), BLANK)
+        pasted = "visible + prediction,\nestimated statistics"
         words = f"True statistics: {TRUE}. Estimated statistics: {ESTIMATED}."
     else:
         columns["prediction"] = torch.where(hidden, drawn(found.true), BLANK)
+        pasted = "visible + prediction"
         words = "The target is not normalised: predictions are drawn as they are."
-    columns["visible + prediction"] = drawn(found.pasted)
+    columns[pasted] = drawn(found.pasted)
     if guide is not None:
         columns |= _reasons(guide, shown, seen, method.encoder.grid_of(batch["image"]), method.encoder.patch_size)
     if "image_valid" in batch:

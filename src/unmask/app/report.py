@@ -47,7 +47,8 @@ def write_report(
 ) -> Path:
     """Writes what a run was, how it went and what it is good for; returns the file, by default RUN/report.html.
 
-    evaluation: results by name; default: RUN/evaluation.json, if it is there. The file is replaced as a whole.
+    evaluation: what an evaluation's `to_json` gives, or several by name, such as "this run" and "untrained"; default:
+    RUN/evaluation.json, if it is there. The file is replaced as a whole.
     """
     run = Path(run_folder)
     config, card = read_config(run), read_card(run)
@@ -163,7 +164,45 @@ def _caption(stem: str) -> str:
 def _evaluation(evaluation: Mapping[str, Any] | None) -> str:
     if not evaluation:
         return "<p>Not evaluated yet: <code>unmask evaluate</code> measures the features on labelled data.</p>"
-    return f"<div class=wide>{_value(redact(evaluation))}</div>"
+    found = redact(evaluation)
+    reports = {"this run": found} if "outcomes" in found else found
+    if not all(isinstance(report, Mapping) and "outcomes" in report for report in reports.values()):
+        return f"<div class=wide>{_value(found)}</div>"
+    first = next(iter(reports.values()))
+    said = [f"usual for {first['title']}: {first['usual']}" if first.get("usual") else "", first.get("note") or ""]
+    notes = "".join(f"<p class=note>{escape(words)}</p>" for words in said if words)
+    return (
+        f"<div class=wide>{_table(_tests(reports))}<h3>Validation, after each block</h3>{_blocks(reports)}</div>{notes}"
+    )
+
+
+def _tests(reports: Mapping[str, Any]) -> list[dict[str, str]]:
+    """One row per probe: the test scores of every report, then the baselines."""
+    rows: dict[str, dict[str, str]] = {}
+    baselines: dict[str, dict[str, str]] = {}
+    for title, report in reports.items():
+        for outcome in report["outcomes"]:
+            row = rows.setdefault(outcome["name"], {"probe": outcome["name"], "score": outcome["metric"]})
+            row[title] = f"{_percent(outcome['test'], outcome['spread'])} (block {outcome['best']})"
+            beside = baselines.setdefault(outcome["name"], {})
+            if outcome["pixels"] is not None:
+                beside["raw pixels"] = _percent(outcome["pixels"])
+            if report.get("chance") is not None and outcome["metric"] == "accuracy":
+                beside["chance"] = _percent(report["chance"])
+    return [row | baselines[name] for name, row in rows.items()]
+
+
+def _blocks(reports: Mapping[str, Any]) -> str:
+    rows = []
+    for title, report in reports.items():
+        for outcome in report["outcomes"]:
+            scores = {str(block): _percent(score) for block, score in enumerate(outcome["validation"], start=1)}
+            rows.append({"probe": outcome["name"], "of": title, **scores})
+    return _table(rows)
+
+
+def _percent(share: float, spread: float = 0.0) -> str:
+    return f"{100 * share:.1f}" + (f" ± {100 * spread:.1f}" if spread else "") + " %"
 
 
 def _use(run: Path, config: Config) -> str:

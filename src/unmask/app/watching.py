@@ -1,12 +1,12 @@
 """What is looked at while a method trains: held-out numbers, one sentence, and pictures."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from unmask.app.pictures import reconstruction_panel, save_png
+from unmask.app.report import read_log
 from unmask.app.runs import Config
 from unmask.core import Batch, Context, Method
 from unmask.data.card import DataCard
@@ -46,7 +46,7 @@ class Watcher:
         self.references = list(references) if training.classes else None
         self.out, self.card, self.logs, self.device, self.say = out, card, logs, device, say
         self.plan = config.plan
-        self.history = [row for row in read_log(out) if row["kind"] == "held_out"]
+        self.history = [row for row in read_log(out / "log.jsonl") if row["kind"] == "held_out"]
 
     def __call__(self, method: Method, step: int, progress: float) -> dict[str, float]:
         context = Context(progress=progress, step=step, epoch=progress * self._epochs())
@@ -80,12 +80,6 @@ def spread(source: Source, count: int) -> Source:
     """At most `count` samples at equal distances, so that every class has its share."""
     step = max(1, len(source) // count)
     return source.subset(range(0, step * min(count, len(source)), step))
-
-
-def read_log(run: Path) -> list[dict]:
-    """The rows of log.jsonl, in order."""
-    path = run / "log.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def first_rows(batch: Batch, count: int) -> Batch:

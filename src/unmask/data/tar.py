@@ -21,6 +21,8 @@ BLOCK = 512
 LONGEST_HEADER = 1 << 16  # bytes of one extended header: names and a few numbers
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"(\xb5": "zstd"}
 LINKS = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"6": "a pipe"}
+DAMAGED = "the archive is damaged here; the rest is not read"
+UNFINISHED = "the archive ends without its closing block; it may be truncated"
 KNOWN = b"\0" + b"01234567gxLKS"
 
 
@@ -47,9 +49,7 @@ def members(path: Path) -> Iterator[Member]:
                 return
             name, size, kind = _header(block)
             if kind is None:
-                yield Member(
-                    f"{path.name} at byte {place}", place, 0, "the archive is damaged here; the rest is not read"
-                )
+                yield Member(f"{path.name} at byte {place}", place, 0, DAMAGED)
                 return
             start = place + BLOCK
             place = start + -(-size // BLOCK) * BLOCK
@@ -68,6 +68,7 @@ def members(path: Path) -> Iterator[Member]:
             extra = {}
             if kind != b"5" or reason:
                 yield Member(name.removeprefix("./"), start, size, reason)
+        yield Member(f"{path.name} at byte {place}", place, 0, UNFINISHED)
 
 
 def _check_begin(path: Path, block: bytes, size: int) -> None:

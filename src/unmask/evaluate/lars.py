@@ -51,7 +51,7 @@ def ramp(step: float, steps: float, warmup: float) -> float:
     return step / warmup if step < warmup else 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
 
 
-class Protocol:
+class LinearLARS:
     """The probe of the MAE paper on stored features.
 
     epochs, warmup, rates (per 256 samples), batch: the paper's 90, 10, 0.1 and 16384. Of several rates the one that
@@ -59,7 +59,7 @@ class Protocol:
     Source: He et al. 2022, appendix A.1, table 10. Differs: features of centre crops, stored, without random crops.
     """
 
-    name = "protocol"
+    name = "linear_lars"
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ EPS = 1e-6  # BatchNorm epsilon of MAE's probe
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 STEPS = 100  # of L-BFGS, at most, per strength
 TOLERANCE = 1e-5  # a step of L-BFGS that lowers the loss by less is the last: accuracies no longer change
+RANK = 1e-12  # axes with less than this share of the largest mean square are rounding error in float64
 SCORES = 1 << 25  # numbers held at once
 
 
@@ -55,6 +56,18 @@ def covariance(z: Float[Tensor, "n d"], targets: Float[Tensor, "n c"]) -> tuple[
         square += rows.T @ rows
         cross += rows.T @ goals.double()
     return square / len(z), cross / len(z)
+
+
+def principal_axes(z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "r"], Float[Tensor, "d r"]]:
+    """The mean squares along the principal axes, and the axes: as many as there are numbers or, if fewer, samples."""
+    n, width = z.shape
+    if width <= n:
+        values, axes = torch.linalg.eigh(covariance(z, z[:, :0])[0])
+        return values.clamp(min=0).float(), axes.float()
+    values, left = torch.linalg.eigh(z.double() @ z.T.double() / n)
+    used = values > values[-1] * RANK
+    axes = z.T.double() @ left[:, used] / (n * values[used]).sqrt()
+    return values[used].float(), axes.float()
 
 
 def ridge(
@@ -101,15 +114,14 @@ def logistic(
     z = standard(x)
     targets = targets.to(z.device)
     classes = classes or (targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1)
-    values, vectors = torch.linalg.eigh(covariance(z, z[:, :0])[0])
-    vectors = vectors.float()
-    z = z @ vectors
+    values, axes = principal_axes(z)
+    z = z @ axes
     weight, bias = z.new_zeros(z.shape[1], classes), z.new_zeros(classes)
     maps = []
     for strength in sorted(map(float, strengths), reverse=True):
-        scale = (values.clamp(min=0).float() / classes + strength).rsqrt().unsqueeze(-1)
+        scale = (values / classes + strength).rsqrt().unsqueeze(-1)
         weight, bias = _descend(z, targets, weight / scale, bias, scale, strength, tolerance)
-        maps.append(LinearMap(standard, vectors @ weight, bias, strength))
+        maps.append(LinearMap(standard, axes @ weight, bias, strength))
     return maps
 
 

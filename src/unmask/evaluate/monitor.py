@@ -44,7 +44,7 @@ def held_out(
 
     batches: can be gone through twice. sampler: what to hide, instead of the method's own sampler; give the same
     one to compare methods. context: where the run stands, for samplers that change on the way. neighbours: labelled
-    batches for kNN; without them, and with labels, the second half of `batches` is classified by the first.
+    batches for kNN; without them, and with labels, every second sample is classified by the others.
 
     Keys: `loss` on hidden places; `trivial/NAME` the loss of a prediction that needs no learning, in the same target
     space under the same masks, and scaled by the one factor that serves it best; `beats/NAME` = 1 - loss / that;
@@ -112,7 +112,7 @@ def _neighbours(table: FeatureTable, reference: FeatureTable | None) -> Numbers:
     table = _labelled(table)
     if reference is None:
         rows = torch.arange(len(table))
-        reference, table = table.take(rows[: len(rows) // 2]), table.take(rows[len(rows) // 2 :])
+        reference, table = table.take(rows[::2]), table.take(rows[1::2])
     reference = _labelled(reference)
     if table.labels is None or reference.labels is None or not len(table) or not len(reference):
         return {}
@@ -135,6 +135,7 @@ def advice(history: list[dict]) -> str:
     rows = [_numbers(row) for row in history if row.get("kind", "held_out") == "held_out" and "loss" in row]
     if rows and not math.isfinite(rows[-1]["loss"]):
         return "diverging: the held-out loss is not a number; lower the learning rate, warm up longer, clip gradients."
+    rows = [row for row in rows if math.isfinite(row["loss"])]
     if len(rows) < 2 or rows[-1].get("progress", 1.0) < EARLY:
         return f"too early to tell: {len(rows)} held-out measurement(s), {_share(rows)} of the run; look again later."
     train = [float(row["loss"]) for row in history if row.get("kind") == "train" and "loss" in row]
@@ -143,7 +144,7 @@ def advice(history: list[dict]) -> str:
 
 def _numbers(row: dict) -> Numbers:
     """The numbers of a logged row; logs write those that are not finite as text."""
-    return {name: float(value) for name, value in row.items() if name != "kind"}
+    return {k: float(v) for k, v in row.items() if not isinstance(v, str) or v in ("NaN", "Infinity", "-Infinity")}
 
 
 def _share(rows: list[dict]) -> str:
@@ -152,7 +153,7 @@ def _share(rows: list[dict]) -> str:
 
 def _worse(rows: list[dict], train: list[float]) -> str | None:
     """The held-out loss has risen twice in a row above its best."""
-    best = min(rows, key=lambda row: row["loss"] if math.isfinite(row["loss"]) else math.inf)
+    best = min(rows, key=lambda row: row["loss"])
     if min(row["loss"] for row in rows[-2:]) <= best["loss"] * (1 + WORSE):
         return None
     rise = 100 * (rows[-1]["loss"] / best["loss"] - 1)
@@ -166,7 +167,9 @@ def _worse(rows: list[dict], train: list[float]) -> str | None:
 def _collapsing(rows: list[dict]) -> str | None:
     """Both the rank and the spread of the features have lost half of their best values."""
     now = rows[-1]
-    if not all(now[key] < COLLAPSED * max(row[key] for row in rows) for key in ("rankme", "feature_std")):
+    if "rankme" not in now or not all(
+        now[key] < COLLAPSED * max(row[key] for row in rows) for key in ("rankme", "feature_std")
+    ):
         return None
     best = max(row["rankme"] for row in rows)
     return (

@@ -8,11 +8,44 @@ from torch import Tensor
 
 from unmask.core import Batch
 
-SHARE = 0.1  # held out where no validation part is given
+VALIDATION, TEST = 0.1, 0.2  # shares held out where a part is not given
+
+
+def complete(
+    train: Iterable[Batch], validation: Iterable[Batch] | None, test: Iterable[Batch] | None, seed: int = 0
+) -> tuple[dict[str, Iterable[Batch]], str]:
+    """Train, validation and test, and a sentence on what was held out from train because it was missing."""
+    for name, batches in (("train", train), ("validation", validation), ("test", test)):
+        if isinstance(batches, Iterator):
+            raise TypeError(f"the {name} batches can be read only once; pass a list or another iterable to read again")
+    missing = {"test": (TEST, test), "validation": (VALIDATION, validation)}
+    missing = {name: share for name, (share, batches) in missing.items() if batches is None}
+    parts = {"train": train, "validation": validation, "test": test}
+    if missing:
+        labels = _labels(train)
+        rows = torch.arange(len(labels))
+        for name, share in missing.items():
+            kept, held = hold_out(len(rows), labels[rows], share, seed)
+            parts[name], rows = Part(train, rows[held]), rows[kept]
+        parts["train"] = Part(train, rows)
+    shares = " and ".join(f"{share:.0%} for {name}" for name, share in missing.items())
+    return parts, f"held out from train, seed {seed}: {shares}" * bool(missing)
+
+
+def _labels(batches: Iterable[Batch]) -> Int64[Tensor, "n"]:
+    """Class numbers, or zeros where there are none, so that the split holds in every class."""
+    found = []
+    for batch in batches:
+        size = len(next(iter(batch.values())))
+        classes = "label" in batch and batch["label"].ndim == 1 and not batch["label"].is_floating_point()
+        found.append(batch["label"].cpu().long() if classes else torch.zeros(size, dtype=torch.long))
+    if not found:
+        raise ValueError("there is nothing to evaluate: the training batches are empty; check the data and its split")
+    return torch.cat(found)
 
 
 def hold_out(
-    count: int, labels: Int64[Tensor, "n"] | None = None, share: float = SHARE, seed: int = 0
+    count: int, labels: Int64[Tensor, "n"] | None = None, share: float = VALIDATION, seed: int = 0
 ) -> tuple[Int64[Tensor, "kept"], Int64[Tensor, "held"]]:
     """Rows to keep and rows to hold out, both ascending; with labels the share holds in every class.
 

@@ -78,7 +78,8 @@ def encoder_of(method: nn.Module) -> ViT:
 
 def decoder_of(method: nn.Module) -> TokenDecoder | None:
     """The method's token decoder, or None if it has none or another kind."""
-    decoder = plain(getattr(plain(method), "decoder", None) or nn.Identity())
+    decoder = getattr(plain(method), "decoder", None)
+    decoder = plain(decoder) if isinstance(decoder, nn.Module) else None
     return decoder if isinstance(decoder, TokenDecoder) else None
 
 
@@ -118,6 +119,10 @@ def architecture_from(
     places = tensors["encoder.positions.table"].shape[0] if "encoder.positions.table" in tensors else 0
     side = math.isqrt(places)
     grid = grid or ((side, side) if side and side * side == places else None)
+    if grid is not None and places and grid[0] * grid[1] != places:
+        raise ValueError(
+            f"the configuration states a grid of {_say(grid)}, but there are positions for {places} places"
+        )
     decoder = "decoder.embed.weight" in tensors
     depth = _depth(tensors, "encoder")
     return Architecture(

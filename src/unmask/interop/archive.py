@@ -13,9 +13,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
+SUFFIXES = {".pth", ".pt", ".bin", ".ckpt"}
 SECTIONS = ("model", "state_dict")  # where training scripts put the weights
 SECONDS = 600
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the name is that of a torch archive, such as model.pth or checkpoint.pth.tar."""
+    return bool(SUFFIXES.intersection(path.suffixes[-2:]))
 
 
 def converted(path: Path, folder: Path) -> Path:

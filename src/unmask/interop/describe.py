@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from unmask.interop import archive
+from unmask.interop.configuration import table
 from unmask.interop.header import read_header, weight_files
-from unmask.interop.published import opened
+from unmask.interop.published import PROGRAMS, opened
 
 CHUNK = 1 << 20
-PROGRAMS = (".pt2", ".onnx")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Description:
             "tensors": self.tensors,
             "parameters": None if self.parameters is None else f"{self.parameters:,}",
             "architecture": ", ".join(f"{name} {value}" for name, value in sizes.items()),
-            "normalisation": (self.config.get("unmask") or {}).get("normalisation"),
+            "normalisation": table(self.config.get("unmask")).get("normalisation"),
             "bytes": f"{self.bytes:,}",
             "sha256": self.sha256,
             "licence": self.licence or "not stated",
@@ -52,7 +52,7 @@ class Description:
 def describe(path: str | Path) -> Description:
     """Kind, sizes, configuration, hash and licence of a file, or of a folder that holds one. Runs nothing of it."""
     path = Path(path)
-    if path.is_file() and path.suffix in (*archive.SUFFIXES, *PROGRAMS):
+    if path.is_file() and (archive.is_archive(path) or path.suffix in PROGRAMS):
         kind = "ONNX graph" if path.suffix == ".onnx" else "program" if path.suffix == ".pt2" else "torch archive"
         note = "not opened: only safetensors files are read without being asked to"
         return Description(str(path), kind, path.stat().st_size, sha256([path]), licence=licence(path), note=note)
@@ -91,7 +91,7 @@ def sha256(files: list[Path]) -> str:
 def licence(path: Path, config: dict | None = None) -> str | None:
     """What the configuration, or the README or LICENSE of a folder, says of the licence."""
     config = config or {}
-    for place in (config, config.get("pretrained_cfg") or {}, config.get("unmask") or {}):
+    for place in (config, table(config.get("pretrained_cfg")), table(config.get("unmask"))):
         for name in ("license", "licence"):
             if isinstance(place.get(name), str):
                 return place[name]

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from unmask.data.card import DataCard
-from unmask.interop.architecture import architecture_of
+from unmask.interop.architecture import architecture_of, encoder_of, plain
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,21 @@ def write_json(path: Path, content: Mapping) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping) -> None:
-    """A safetensors file whose metadata repeats what the configuration beside it says."""
-    from safetensors.torch import save_file
+    """A safetensors file in float32 whose metadata repeats what the configuration beside it says.
 
-    whole = {name: value.detach().float().cpu().contiguous().clone() for name, value in tensors.items()}
-    save_file(whole, path, metadata={"format": "pt", "unmask": json.dumps(about, ensure_ascii=False)})
+    Equal weights give equal bytes: the safetensors package writes its metadata in an order that changes.
+    """
+    header: dict = {"__metadata__": {"format": "pt", "unmask": json.dumps(about)}}
+    end = 0
+    for name in sorted(tensors):
+        start, end = end, end + 4 * tensors[name].numel()
+        header[name] = {"dtype": "F32", "shape": list(tensors[name].shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for name in sorted(tensors):
+            file.write(tensors[name].detach().float().cpu().contiguous().numpy().astype("<f4", copy=False).tobytes())
 
 
 def about(method: nn.Module, card: DataCard | None, encoder_only: bool, information: Mapping | None) -> dict:
@@ -95,7 +106,13 @@ def deviations(card: DataCard) -> list[float]:
 
 
 def weights(method: nn.Module, encoder_only: bool = False) -> dict[str, Tensor]:
-    """The method's encoder and decoder under our names, without the prefixes of wrappers, on the CPU."""
-    parts = ("encoder.",) if encoder_only else ("encoder.", "decoder.")
-    state = {name.replace("_orig_mod.", "").removeprefix("module."): t for name, t in method.state_dict().items()}
-    return {name: value.detach().float().cpu() for name, value in state.items() if name.startswith(parts)}
+    """The method's encoder and decoder, of whatever kind, under our names without the prefixes of wrappers."""
+    networks: dict[str, nn.Module] = {"encoder": encoder_of(method)}
+    decoder = getattr(plain(method), "decoder", None)
+    if isinstance(decoder, nn.Module) and not encoder_only:
+        networks["decoder"] = plain(decoder)
+    return {
+        f"{part}.{name.replace('_orig_mod.', '')}": value.detach().float().cpu()
+        for part, network in networks.items()
+        for name, value in network.state_dict().items()
+    }

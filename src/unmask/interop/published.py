@@ -23,6 +23,7 @@ from unmask.parts.ops.positions import sincos_grid
 
 SAME_TABLE = 5e-3  # positions closer to sine and cosine than this, also in bfloat16, are the fixed ones
 OURS = "unmask"
+PROGRAMS = (".pt2", ".onnx")
 Networks = dict[str, ViT | TokenDecoder | None]
 
 
@@ -94,7 +95,9 @@ def opened(path: str | Path, allow_pickle_archive: bool = False) -> Iterator[Ope
     """Names, shapes and configuration of a checkpoint, checked before anything is allocated."""
     path = Path(path)
     with tempfile.TemporaryDirectory() as scratch:
-        if path.is_file() and path.suffix in archive.SUFFIXES:
+        if path.suffix in PROGRAMS:
+            raise ValueError(f"{path} is a program, which is never loaded; use the safetensors file it was made from")
+        if path.is_file() and archive.is_archive(path):
             if not allow_pickle_archive:
                 raise ValueError(
                     f"{path} is a torch archive, which can hide code, where a safetensors file is expected; convert it "
@@ -169,6 +172,8 @@ def load_into(
             network.load_state_dict(own)
             taken += [f"{part}.{name}" for name in own]
     decoder = decoder_of(method)
+    if decoder is None and sizes.decoder_width is not None and not encoder_only:
+        notes.append("the file's decoder was left out: this model has none of that kind")
     missing: tuple[str, ...] = ()
     if decoder is not None and networks["decoder"] is None and not encoder_only:
         missing = tuple(f"decoder.{name}" for name in decoder.state_dict())

@@ -152,9 +152,13 @@ class Engine:
             return flag
         return bool(self.accelerator.reduce(torch.tensor(float(flag), device=self.accelerator.device), "sum") > 0)
 
+    def weights(self) -> dict[str, Tensor]:
+        """The method's state, gathered from all processes."""
+        return dict(get_model_state_dict(self.model, options=WHOLE))
+
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """The whole state as named tensors, gathered from all processes: method, optimiser per phase, average."""
-        sections = {"method": dict(get_model_state_dict(self.model, options=WHOLE))}
+        sections = {"method": self.weights()}
         for phase, optimiser in zip(self.phases, self.optimisers, strict=True):
             state = get_optimizer_state_dict(self.model, optimiser, options=WHOLE)["state"]
             sections[f"optimizer-{phase.name}"] = {

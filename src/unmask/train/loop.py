@@ -90,7 +90,9 @@ def train(engine: Engine, plan: Plan, run: Run, resumed: Checkpoint | None = Non
         step = resumed.step
     else:
         _save(engine, run, 0)
+        _snapshot(engine, run, 0)
         _look(engine, plan, run, 0)
+    kept = snapshot_steps(plan.steps)
     timer = Timer()
     spoiled = 0
     with StopRequest() as request, _bar(plan, step, run.progress and engine.process == 0) as bar:
@@ -111,8 +113,10 @@ def train(engine: Engine, plan: Plan, run: Run, resumed: Checkpoint | None = Non
             if step % plan.monitor_every == 0 or step == plan.steps:
                 _look(engine, plan, run, step)
                 timer.reset()
-            if step % plan.save_every == 0 or step == plan.steps or step in snapshot_steps(plan.steps) or stop:
-                _save(engine, run, step, snapshot=step in snapshot_steps(plan.steps))
+            if step % plan.save_every == 0 or step == plan.steps or stop:
+                _save(engine, run, step)
+            if step in kept:
+                _snapshot(engine, run, step)
             if stop and step < plan.steps:
                 raise Stopped(f"stopped by {request.asked or 'another process'} after step {step}; resume continues it")
             if spoiled >= PATIENCE:
@@ -129,14 +133,18 @@ def _steps(stream: Iterable[Batch], accumulation: int, steps: int) -> Iterator[l
         yield [next(batches) for _ in range(accumulation)]
 
 
-def _save(engine: Engine, run: Run, step: int, snapshot: bool = True) -> None:
+def _save(engine: Engine, run: Run, step: int) -> None:
     sections = engine.tensors()  # gathers from all processes
     if engine.process == 0:
-        state = {**run.state, "step": step}
-        save(run.folder, step, sections, state)
-        if snapshot:
-            save(run.folder / "snapshots", step, {"method": sections["method"]}, state, keep=10**9)
+        save(run.folder, step, sections, {**run.state, "step": step})
     engine.accelerator.wait_for_everyone()
+
+
+def _snapshot(engine: Engine, run: Run, step: int) -> None:
+    """Keeps the method alone, for good."""
+    weights = engine.weights()
+    if engine.process == 0:
+        save(run.folder / "snapshots", step, {"method": weights}, {**run.state, "step": step}, keep=10**9)
 
 
 def _look(engine: Engine, plan: Plan, run: Run, step: int) -> None:

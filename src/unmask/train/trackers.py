@@ -85,7 +85,8 @@ class Logs:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = redact(dict(config or {}))
-        self._trackers: dict[str, Tracker] = {name: TRACKERS[name](self.folder, project, settings) for name in trackers}
+        wanted = dict.fromkeys(trackers)
+        self._trackers: dict[str, Tracker] = {name: TRACKERS[name](self.folder, project, settings) for name in wanted}
         self._files = {name: _open(self.folder / name, math.inf) for name in (LOG, SPEED, NOTES)}
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None:

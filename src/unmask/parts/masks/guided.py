@@ -101,7 +101,8 @@ class GuidedMask(nn.Module):
     @torch.no_grad()
     def _guide(self, model, batch: Batch, context: Context, noise: Float[Tensor, "b n"]) -> Guide:
         places = model.places(batch)
-        side, relevance = self.cache(self._clusters, model, batch) if self.cache else self._clusters(model, batch)
+        kept = self.cache is not None and model.training  # `index` counts training images, not those looked at
+        side, relevance = self.cache(self._clusters, model, batch) if kept else self._clusters(model, batch)  # type: ignore[misc]
         random = ~side.any(-1)
         scores = relevance if self.hide == "relevant" else -relevance
         scores = torch.where(random.unsqueeze(-1), noise, scores)

@@ -1,6 +1,7 @@
 """When a mask that depends on the model may begin."""
 
 import torch
+from torch import nn
 
 from unmask.core import Batch, Context, Mask
 from unmask.parts.nets.transformer import Record
@@ -10,14 +11,16 @@ START_RULES = ("fraction", "epoch", "exploitation")
 WATCHED = 16  # images on which the exploitation rates are measured
 
 
-class Start:
+class Start(nn.Module):
     """When guidance begins.
 
-    rule: after the `fraction` of the training, at an `epoch`, or as soon as the decoder builds its output more
-        from mask tokens than from visible ones ("exploitation", measured every `check_every` steps).
+    rule: after the `fraction` of the training, at an `epoch`, or at the "exploitation" crossing: as soon as the
+        decoder builds its output more from mask tokens than from visible ones, after visible ones have led (in an
+        untrained decoder mask tokens lead because they are more). Measured every `check_every` steps.
     """
 
     def __init__(self, rule: str = "fraction", fraction: float = 0.125, epoch: float = 50, check_every: int = 50):
+        super().__init__()
         if rule not in START_RULES:
             raise ValueError(f"start rule {rule!r} is unknown; choose one of {', '.join(START_RULES)}")
         if not 0 <= fraction <= 1:
@@ -26,18 +29,24 @@ class Start:
         self.fraction = fraction
         self.epoch = epoch
         self.check_every = check_every
+        self.register_buffer("visible_led", torch.tensor(False))
 
     def due(self, model, batch: Batch, context: Context, mask: Mask) -> bool:
         if self.rule == "fraction":
             return context.progress >= self.fraction
         if self.rule == "epoch":
             return context.epoch >= self.epoch
-        return context.step % self.check_every == 0 and exploits_mask_tokens(model, batch, mask)
+        if context.step % self.check_every:
+            return False
+        lead = mask_token_lead(model, batch, mask)
+        if model.training:
+            self.visible_led |= lead < 0
+        return bool(self.visible_led) and lead > 0
 
 
 @torch.no_grad()
-def exploits_mask_tokens(model, batch: Batch, mask: Mask) -> bool:
-    """Whether masked outputs are built more from mask tokens than from visible tokens, over all decoder layers."""
+def mask_token_lead(model, batch: Batch, mask: Mask) -> float:
+    """The share of masked outputs that mask tokens build, minus that of visible tokens, over all decoder layers."""
     record = Record(attention=True)
     few = {key: value[:WATCHED] for key, value in batch.items()}
     lengths = None if mask.lengths is None else mask.lengths[:WATCHED]
@@ -46,4 +55,4 @@ def exploits_mask_tokens(model, batch: Batch, mask: Mask) -> bool:
     difference = (hidden - visible).mean()
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(difference)
-    return bool(difference > 0)
+    return float(difference)

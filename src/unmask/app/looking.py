@@ -1,0 +1,211 @@
+"""Looking at data and at runs: inspect, view, embed, analyse."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from unmask.app.catalogue import create, recipe
+from unmask.app.pictures import reconstruction_panel, save_png
+from unmask.app.runs import SNAPSHOTS, Loaded, load
+from unmask.app.training import default_sizes, divide
+from unmask.app.watching import spread
+from unmask.core import Context
+from unmask.data.card import DataCard
+from unmask.data.card import inspect as measure
+from unmask.data.source import Source
+from unmask.data.sources import open_source
+from unmask.data.stream import EvaluationBatches, TrainingStream, evaluation_batches
+from unmask.data.views import EvaluationView, TrainingView
+from unmask.evaluate.features import embed as vectors_of
+from unmask.train.checkpoint import all_steps
+from unmask.train.engine import choose_device
+from unmask.train.plan import make_plan
+
+TRIED = 3  # steps that are timed to say how long training would take; the first is not counted
+TRIED_BATCH = 16
+
+
+def inspect(
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    everything: bool = False,
+    split: str | None = None,
+    channels: Sequence[str] | None = None,
+    fit: str = "crop",
+    method: str = "mae",
+    model: str | None = None,
+    say: Callable[[str], None] = print,
+    **settings: Any,
+) -> DataCard:
+    """Measures a data set and says what training would do with it and how long an epoch would take here.
+
+    everything: decode every picture, not a sample of 2,000. out: also save the card as JSON there.
+    """
+    source = open_source(data, channels)
+    splits = source.splits()
+    if split is not None:
+        source, _ = divide(source, split)
+    elif len(splits) > 1:
+        say(f"parts of the data: {', '.join(f'{name} ({len(rows)})' for name, rows in splits.items())}")
+    card = measure(source, limit=None if everything else 2000)
+    if out is not None:
+        Path(out).write_text(card.to_json() + "\n")
+    if model is not None:
+        settings["model"] = model
+    settings = {**default_sizes(card, settings), "channels": len(card.channels), **settings}
+    published = recipe(method)
+    view = TrainingView(settings["image_size"], crop=published.crop, flip=published.flip, fit=fit)
+    say(card.to_text(view, _estimate(source, card, view, method, settings) if len(card.kinds) <= 1 else None))
+    return card
+
+
+def _estimate(source: Source, card: DataCard, view: TrainingView, method: str, settings: dict[str, Any]) -> str:
+    """How long an epoch takes here, from a few real steps on a few samples."""
+    built = create(method, **settings)
+    batch = min(TRIED_BATCH, len(source))
+    stream = iter(TrainingStream(source, card, view, seed=0, batch=batch, steps=TRIED + 1, budget=1.0))
+    optimiser = torch.optim.AdamW(built.parameters())
+    for step in range(TRIED + 1):
+        if step == 1:
+            began = time.monotonic()
+        optimiser.zero_grad()
+        found = next(stream)
+        sum(built.losses(found, Context(generator=torch.Generator().manual_seed(step))).values()).backward()
+        optimiser.step()
+    rate = TRIED * batch / (time.monotonic() - began)
+    sizes = ", ".join(f"{name}={value}" for name, value in settings.items())
+    return (
+        f"{method} ({sizes}) on the CPU: {rate:.0f} pictures/s, an epoch of {len(source):,} in"
+        f" {_duration(len(source) / rate)}, measured on {TRIED} steps of {batch}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def pictures_of(loaded: Loaded, data: str | Path | None) -> Source:
+    """The named data, or the run's own; its channels brought into the order of the run.
+
+    Raises ValueError where a channel that the encoder was trained on is missing.
+    """
+    wanted = loaded.card.channels
+    source = open_source(data or loaded.config.data["spec"], loaded.config.data["channels"])
+    found = source.read(_first_readable(source)).channels
+    if tuple(found) == tuple(wanted):
+        return source
+    if set(wanted) <= set(found):
+        return open_source(data or loaded.config.data["spec"], wanted)
+    raise ValueError(
+        f"{source.origin} has the channels {', '.join(found)}, the run was trained on {', '.join(wanted)};"
+        " give data with these channels"
+    )
+
+
+def _first_readable(source: Source) -> int:
+    from unmask.data.picture import Unreadable
+
+    for i in range(len(source)):
+        try:
+            source.read(i)
+        except Unreadable:
+            continue
+        return i
+    raise ValueError(f"{source.origin} holds no readable picture")
+
+
+def batches_of(loaded: Loaded, source: Source, batch: int = 64, targets: bool = False) -> EvaluationBatches:
+    """The pictures as the run's encoder expects them: its size, its statistics, never masked or mirrored."""
+    view = EvaluationView(loaded.config.settings["image_size"], fit=loaded.config.data["fit"])
+    return evaluation_batches(source, loaded.card, view, batch, targets=targets)
+
+
+def embed(
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    out: str | Path,
+    block: int | None = None,
+    batch: int = 64,
+    device: str = "auto",
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Writes one vector per picture to a .parquet (name, label, vector) or .npy file. Never masks.
+
+    block: counted from 1; default: the last.
+    """
+    out = Path(out)
+    if out.suffix not in (".parquet", ".npy"):
+        raise ValueError(f"{out} is neither .parquet nor .npy; name one of them")
+    loaded = load(run)
+    source = pictures_of(loaded, data)
+    batches = batches_of(loaded, source, batch)
+    rows, parts = [], []
+    for index, vectors in vectors_of(loaded.method, batches, block, choose_device(device)):
+        rows += index.tolist()
+        parts.append(vectors.numpy())
+    if batches.faults:
+        say(f"left out {len(batches.faults)} unreadable pictures: {', '.join(list(batches.faults)[:5])}")
+    table = np.concatenate(parts)
+    if out.suffix == ".npy":
+        np.save(out, table)
+    else:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names, labels = zip(*((source.items[i].name, source.items[i].label) for i in rows), strict=True)
+        columns = {"name": list(names), "label": list(labels), "vector": list(table)}
+        pq.write_table(pa.table(columns), out)
+    return {"file": str(out), "count": len(rows), "width": int(table.shape[1]), "left_out": dict(batches.faults)}
+
+
+def view(
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    images: int = 8,
+    step: int | None = None,
+    seed: int = 0,
+) -> Path:
+    """Draws input, masked, prediction and, for guided masks, their reasons."""
+    loaded = load(run, step)
+    _, held = divide(pictures_of(loaded, data), loaded.config.data["split"], loaded.config.data["limit"]) if data is None else (None, pictures_of(loaded, data))
+    batch = next(iter(batches_of(loaded, spread(held, images), images)))
+    generator = torch.Generator().manual_seed(seed)
+    progress = loaded.step / max(loaded.config.plan["steps"], 1)
+    figure = reconstruction_panel(
+        loaded.method, batch, loaded.card, context=Context(progress, loaded.step, generator=generator)
+    )
+    return save_png(figure, Path(out) if out else Path(run) / "view.png")
+
+
+def analyse(
+    run: str | Path, data: str | Path | None = None, *, out: str | Path | None = None, images: int = 64
+) -> dict[str, Any]:
+    """Every metric of the analysis suite at every layer, and over the run's snapshots, with plots."""
+    from unmask.app.analysis import analyse as study
+
+    loaded = load(run)
+    if not hasattr(loaded.method, "encoder"):
+        raise ValueError(f"{loaded.config.method} has no encoder of tokens; analyse needs one")
+    source = pictures_of(loaded, data)
+    _, held = divide(source, loaded.config.data["split"], loaded.config.data["limit"]) if data is None else (None, source)
+    steps = [s for s in all_steps(Path(run) / SNAPSHOTS) if s <= loaded.step]
+    snapshots = [(s, lambda s=s: load(run, s).method) for s in steps]
+    return study(
+        loaded.method,
+        batches_of(loaded, spread(held, images)),
+        snapshots,
+        Path(out) if out else Path(run) / "analysis",
+        images,
+        card=loaded.card,
+    )

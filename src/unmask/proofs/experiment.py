@@ -1,0 +1,195 @@
+"""What all proofs share: arms that are trained and measured once, cached, and claims about their numbers."""
+
+import hashlib
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unmask.app.catalogue import source_hash
+from unmask.app.measuring import evaluate
+from unmask.app.runs import versions, write_json
+from unmask.app.training import divide, pretrain
+from unmask.data.sources import open_source
+
+RUN, NUMBERS = "run", "numbers.json"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One training: a method, its settings and its recipe. Equal arms of different proofs are run once.
+
+    epochs=0 is the untrained network.
+    """
+
+    name: str
+    method: str
+    settings: dict[str, Any]
+    epochs: float
+    lr: float
+    batch: int
+    warmup: float
+
+    def key(self, data: str, limit: int, test: int, seed: int) -> str:
+        """What identifies its result: everything that can change it, the method's source included."""
+        facts = {**asdict(self), "data": data, "limit": limit, "test": test, "seed": seed}
+        facts |= {"source": source_hash(self.method), "torch": torch.__version__}
+        facts.pop("name")
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@dataclass
+class Claim:
+    """A sentence that the numbers support or do not."""
+
+    claim: str
+    holds: bool
+    numbers: dict[str, float]
+
+
+@dataclass
+class Laboratory:
+    """Where arms are trained: the data, how many pictures of it, where results are kept, and how."""
+
+    data: Path
+    limit: int
+    test: int
+    cache: Path
+    device: str = "auto"
+    say: Callable[[str], None] = print
+    fingerprint: str = field(init=False)
+
+    def __post_init__(self):
+        training, _ = divide(open_source(self.data), None, self.limit)
+        self.fingerprint = training.fingerprint()
+
+    def folder(self, arm: Arm, seed: int) -> Path:
+        """The run folder of an arm."""
+        return self.cache / arm.key(self.fingerprint, self.limit, self.test, seed) / RUN
+
+    def measure(self, arm: Arm, seed: int) -> dict[str, float]:
+        """The arm's numbers, trained now or taken from the cache: kNN and linear test accuracy, time, loss."""
+        folder = self.folder(arm, seed)
+        found = folder.parent / NUMBERS
+        if found.is_file():
+            return json.loads(found.read_text())
+        self.say(f"{arm.name}, seed {seed}")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not (folder / "config.json").exists():
+            pretrain(
+                self.data,
+                folder,
+                arm.method,
+                epochs=arm.epochs,
+                batch=arm.batch,
+                lr=arm.lr,
+                warmup=arm.warmup,
+                seed=seed,
+                limit=self.limit,
+                device=self.device,
+                monitor_every=10**9,
+                progress=False,
+                say=lambda _: None,
+                **arm.settings,
+            )
+        else:
+            from unmask.app.training import resume
+
+            resume(folder, device=self.device, progress=False, say=lambda _: None)
+        report = evaluate(folder, probes=("knn", "linear"), device=self.device, limit=self.test)
+        numbers = {outcome.name: outcome.test for outcome in report.outcomes}
+        numbers |= {f"pixels {outcome.name}": outcome.pixels for outcome in report.outcomes}
+        numbers |= {"seconds": _seconds(folder)}
+        numbers |= _held_out(folder)
+        write_json(found, numbers)
+        self.say(f"{arm.name}, seed {seed}: " + ", ".join(f"{k} {v:.3f}" for k, v in numbers.items() if v is not None))
+        return numbers
+
+    def run(self, arms: Sequence[Arm], seeds: Sequence[int]) -> dict[str, list[dict[str, float]]]:
+        """The numbers of every arm for every seed."""
+        return {arm.name: [self.measure(arm, seed) for seed in seeds] for arm in arms}
+
+
+def _seconds(folder: Path) -> float:
+    """Time spent in training steps, from the speeds that were logged."""
+    config = json.loads((folder / "config.json").read_text())["plan"]
+    rows = [json.loads(line) for line in (folder / "speed.jsonl").read_text().splitlines()]
+    steps, seconds = 0, 0.0
+    for row in rows:
+        seconds += (row["step"] - steps) * config["batch"] / row["samples_per_second"]
+        steps = row["step"]
+    return seconds
+
+
+def _held_out(folder: Path) -> dict[str, float]:
+    """The last held-out numbers of reconstruction under random masks."""
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    last = [row for row in rows if row["kind"] == "held_out"][-1]
+    kept = ("loss", "explained_variance", "beats/nearest", "rankme", "feature_std")
+    return {f"held-out {name}": last[name] for name in kept if isinstance(last.get(name), float)}
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+    """Mean and sample standard deviation."""
+    return {"mean": statistics.fmean(values), "spread": statistics.stdev(values) if len(values) > 1 else 0.0}
+
+
+def difference(arms: dict[str, list[dict[str, float]]], first: str, second: str, number: str) -> dict[str, float]:
+    """`first` minus `second`, seed by seed: mean and spread."""
+    pairs = zip(arms[first], arms[second], strict=True)
+    return summary([a[number] - b[number] for a, b in pairs])
+
+
+def clear(found: dict[str, float], least: float = 0.0) -> bool:
+    """Whether a difference is above `least` by more than its own standard error."""
+    return found["mean"] - found["spread"] / 3**0.5 > least
+
+
+@dataclass
+class Findings:
+    """What a proof found. numbers: per arm, one row per seed. extra: anything else worth keeping."""
+
+    arms: Sequence[Arm]
+    seeds: Sequence[int]
+    numbers: dict[str, list[dict[str, float]]]
+    claims: Sequence[Claim]
+    notes: Sequence[str] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def table(self) -> dict[str, dict[str, Any]]:
+        """Mean, spread and values of every number that all seeds of an arm have."""
+        table: dict[str, dict[str, Any]] = {}
+        for arm, rows in self.numbers.items():
+            shared = [name for name in rows[0] if all(row.get(name) is not None for row in rows)]
+            table[arm] = {name: {**summary(v), "values": v} for name in shared if (v := [row[name] for row in rows])}
+        return table
+
+
+def write_result(out: Path, slug: str, preset: str, laboratory: Laboratory, findings: Findings) -> Path:
+    """Writes results/<slug>.json: numbers, spread, command, data, machine kind, date."""
+    result = {
+        "slug": slug,
+        "preset": preset,
+        "command": f"unmask prove {slug} --preset {preset} --seeds {len(findings.seeds)}",
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores",
+        "system": platform.system(),
+        "versions": versions(),
+        "data": {"name": laboratory.data.name, "fingerprint": laboratory.fingerprint, "pictures": laboratory.limit},
+        "seeds": list(findings.seeds),
+        "arms": {arm.name: asdict(arm) for arm in findings.arms},
+        "numbers": findings.table(),
+        "claims": [asdict(claim) for claim in findings.claims],
+        "notes": list(findings.notes),
+        **findings.extra,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / f"{slug}.json", result)
+    return out / f"{slug}.json"

@@ -1,0 +1,74 @@
+"""The scales at which image systems are compared, and the baselines that their proofs share."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from unmask.proofs.experiment import Arm
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Data, network and recipe of a comparison on small photographs.
+
+    limit: training pictures. test: pictures of each part for kNN and linear probes.
+    """
+
+    data: str
+    limit: int
+    test: int
+    settings: dict[str, Any]
+    epochs: float
+    lr: float
+    batch: int
+    warmup: float
+
+    def arm(self, name: str, method: str, longer: float = 1.0, **settings: Any) -> Arm:
+        """An arm at this scale; `longer` multiplies the epochs."""
+        return Arm(name, method, {**self.settings, **settings}, self.epochs * longer, self.lr, self.batch, self.warmup)
+
+    def untrained(self) -> Arm:
+        return replace(self.arm("untrained", "mae"), epochs=0)
+
+
+PRESETS = {
+    "small": Preset(
+        data="cifar10.tar",
+        limit=10_000,
+        test=5_000,
+        settings={
+            "model": "96x4x3",
+            "patch_size": 4,
+            "image_size": 32,
+            "decoder_width": 64,
+            "decoder_depth": 1,
+            "decoder_heads": 4,
+        },
+        epochs=40,
+        lr=1.5e-3,
+        batch=128,
+        warmup=2,
+    ),
+    "full": Preset(
+        data="cifar10.tar",
+        limit=50_000,
+        test=50_000,
+        settings={
+            "model": "192x12x3",
+            "patch_size": 4,
+            "image_size": 32,
+            "decoder_width": 128,
+            "decoder_depth": 2,
+            "decoder_heads": 4,
+        },
+        epochs=200,
+        lr=6e-4,
+        batch=512,
+        warmup=10,
+    ),
+}
+
+
+def preset(name: str) -> Preset:
+    if name not in PRESETS:
+        raise ValueError(f"preset {name!r} is unknown; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

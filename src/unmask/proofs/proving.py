@@ -1,0 +1,48 @@
+"""Running the proof of a system by name."""
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from unmask.app.catalogue import find
+from unmask.proofs.experiment import Laboratory, write_result
+from unmask.proofs.presets import preset as scale
+
+CACHE = "~/.cache/unmask/proofs"
+DATA = "UNMASK_DATA"  # environment variable: the folder in which proofs find their data
+
+
+def prove(
+    slug: str,
+    *,
+    data: str | Path | None = None,
+    preset: str = "small",
+    seeds: int = 3,
+    out: str | Path = "results",
+    cache: str | Path | None = None,
+    device: str = "auto",
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Runs the small experiment of a system against its baselines and writes results/<slug>.json.
+
+    Finished arms are kept in the cache and shared between proofs; an interrupted proof goes on where it was.
+    A claim that does not show is written down as such.
+    """
+    find(slug)
+    chosen = scale(preset)
+    if seeds < 1:
+        raise ValueError(f"{seeds} seeds prove nothing; give at least 3")
+    place = Path(data) if data else Path(os.environ.get(DATA, ".")) / chosen.data
+    if not place.exists():
+        raise FileNotFoundError(f"{place} is not there; pass --data, or set {DATA} to the folder that holds {chosen.data}")
+    laboratory = Laboratory(place, chosen.limit, chosen.test, Path(cache or CACHE).expanduser(), device, say)
+    findings = importlib.import_module(f"unmask.proofs.{slug}").prove(laboratory, chosen, list(range(seeds)))
+    path = write_result(Path(out), slug, preset, laboratory, findings)
+    return {
+        "result": str(path),
+        "proven": all(claim.holds for claim in findings.claims),
+        "claims": [vars(claim) for claim in findings.claims],
+        "numbers": findings.table(),
+    }
