@@ -38,7 +38,10 @@ def describe(verb: str, result: Any) -> str:
     if verb == "methods" and isinstance(result, list):
         return _table(result)
     if verb == "prove":
-        rows = [f"{'holds   ' if c['holds'] else 'NOT SEEN'}  {c['claim']}: {_numbers(c['numbers'])}" for c in result["claims"]]
+        rows = [
+            f"{'holds   ' if c['holds'] else 'NOT SEEN'}  {c['claim']}: {_numbers(c['numbers'])}"
+            for c in result["claims"]
+        ]
         return "\n".join([*rows, f"written to {result['result']}"])
     if verb == "analyse":
         from unmask.app.analysis import summary
@@ -47,6 +50,10 @@ def describe(verb: str, result: Any) -> str:
     if isinstance(result, dict):
         return "\n".join(_lines(result))
     return str(result)
+
+
+def _verdict(holds: bool) -> str:
+    return "holds   " if holds else "NOT SEEN"
 
 
 def _numbers(numbers: dict[str, float]) -> str:

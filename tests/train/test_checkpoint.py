@@ -16,7 +16,6 @@ from errno import EDQUOT, EIO, ENOSPC, EROFS
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from unmask.train import checkpoint
 from unmask.train.checkpoint import (
@@ -25,9 +24,7 @@ from unmask.train.checkpoint import (
     all_steps,
     newest,
     open_checkpoint,
-    optimizer_tensors,
     read_tensors,
-    restore_optimizer,
     save,
     state_hash,
 )
@@ -297,6 +294,10 @@ class Stream:
         return getattr(self.file, name)
 
 
+def whole(path):
+    return open_checkpoint(path).path == path
+
+
 @pytest.mark.parametrize("kind", ["before", "after", "error"])
 @pytest.mark.parametrize("scene", ["next", "replace"])
 def test_whatever_call_a_save_fails_at_a_verified_checkpoint_with_the_right_bits_is_left(
@@ -316,6 +317,7 @@ def test_whatever_call_a_save_fails_at_a_verified_checkpoint_with_the_right_bits
         fresh = found.step == 3 and same(found, version=1)
         assert fresh or (same(found) and found.step == (2 if scene == "next" else 3)), f"call {at}"
         assert found.warnings == ()
+        assert all(whole(path) for path in checkpoint._found(folder / "checkpoints")), "nothing half-deleted is left"
         outcomes.append(fresh)
         fill(folder, 3, version=1)  # the next attempt is none the worse
         assert same(newest(folder), version=1)
@@ -324,6 +326,17 @@ def test_whatever_call_a_save_fails_at_a_verified_checkpoint_with_the_right_bits
     assert len(outcomes) >= 12
     assert outcomes == sorted(outcomes), "once the new one is there it stays"
     assert {False, True} == set(outcomes)
+
+
+def test_a_version_that_was_being_replaced_survives_a_second_crash(tmp_path, monkeypatch):
+    fill(tmp_path, 1)
+    os.rename(place(tmp_path, 1), place(tmp_path, 1).with_suffix(".old"))  # where the first crash came
+    assert all_steps(tmp_path) == [1]
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_write", lambda *_: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            fill(tmp_path, 2)
+    assert same(newest(tmp_path))
 
 
 def test_every_file_and_folder_is_on_the_disk_before_the_next_thing_relies_on_it(tmp_path, monkeypatch):
@@ -557,78 +570,7 @@ def test_a_disk_that_turns_read_only_keeps_what_is_there(tmp_path, monkeypatch):
     assert same(newest(tmp_path))
 
 
-# --- optimisers and hashes
-
-
-def trained(optimizer_of, steps, start=None, dtype=torch.float32):
-    """A small network after `steps` steps, from the beginning or from saved tensors."""
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Linear(3, 4), nn.GELU(), nn.Linear(4, 2)).to(dtype)
-    optimizer = optimizer_of(net.parameters())
-    names = {parameter: name for name, parameter in net.named_parameters()}
-    first = 0
-    if start is not None:
-        net.load_state_dict(start.tensors("method"))
-        restore_optimizer(optimizer, names, start.tensors("optimizer"))
-        first = start.step
-    for step in range(first, steps):
-        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step)).to(dtype)
-        optimizer.zero_grad()
-        net(x).square().mean().backward()
-        optimizer.step()
-    return {"method": net.state_dict(), "optimizer": optimizer_tensors(optimizer, names)}
-
-
-class Counting(torch.optim.Optimizer):
-    """Keeps plain numbers, and a moving average in another precision than the parameters."""
-
-    def __init__(self, parameters):
-        super().__init__(parameters, {})
-
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            for p in group["params"]:
-                state = self.state[p]
-                state["step"] = state.get("step", 0) + 1
-                state["scale"] = state.get("scale", 1.0) * 0.9
-                state["ready"], state["nothing"] = True, None
-                state.setdefault("average", torch.zeros_like(p, dtype=torch.float64)).lerp_(p.grad.double(), 0.1)
-                p -= state["scale"] / state["step"] * state["average"].to(p.dtype)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize(
-    "optimizer_of",
-    [
-        lambda p: torch.optim.AdamW(p, lr=0.1),
-        lambda p: torch.optim.AdamW(p, lr=0.1, amsgrad=True, fused=True),
-        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
-        lambda p: torch.optim.SGD(p, lr=0.1),
-        lambda p: torch.optim.Adafactor(p, lr=0.1),
-        Counting,
-    ],
-    ids=["adamw", "fused", "momentum", "sgd", "adafactor", "counting"],
-)
-def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(tmp_path, optimizer_of, dtype):
-    save(tmp_path, 3, trained(optimizer_of, 3, dtype=dtype), {})
-    whole, resumed = trained(optimizer_of, 6, dtype=dtype), trained(optimizer_of, 6, newest(tmp_path), dtype=dtype)
-    for section in whole:
-        assert state_hash(resumed[section]) == state_hash(whole[section])
-
-
-def test_the_optimiser_state_of_another_network_is_refused_by_name():
-    p = nn.Parameter(torch.zeros(2))
-    with pytest.raises(BadCheckpoint, match=r"1 parameters that are not trained here \(blocks.9.weight\)"):
-        restore_optimizer(torch.optim.AdamW([p]), {p: "weight"}, {"blocks.9.weight/exp_avg": torch.zeros(2)})
-
-
-def test_optimiser_state_that_is_neither_tensor_nor_number_is_refused():
-    p = nn.Parameter(torch.zeros(2))
-    optimizer = torch.optim.SGD([p])
-    optimizer.state[p]["history"] = [1, 2]
-    with pytest.raises(TypeError, match="'history' of weight is a list"):
-        optimizer_tensors(optimizer, {p: "weight"})
+# --- hashes
 
 
 def test_the_hash_sees_names_kinds_shapes_and_single_bits():

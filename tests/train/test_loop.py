@@ -34,7 +34,9 @@ def stream(batch: int, accumulation: int = 1, images: torch.Tensor = IMAGES):
 def run(folder, *, steps=6, batch=8, accumulation=1, resumed=None, method=None, images=IMAGES, **options):
     torch.manual_seed(0)
     recipe = Recipe(lr=1e-2, batch=batch, epochs=1, warmup=0.1)
-    plan = make_plan(recipe, 64, steps=steps, batch=batch, accumulation=accumulation, save_every=2, log_every=1, **options)
+    plan = make_plan(
+        recipe, 64, steps=steps, batch=batch, accumulation=accumulation, save_every=2, log_every=1, **options
+    )
     engine = Engine(method or tiny()[0], plan, CPU)
     with Logs(folder, trackers=()) as logs:
         train(engine, plan, Run(folder, stream(batch, accumulation, images), logs, progress=False), resumed)

@@ -23,7 +23,6 @@ from unmask.data.views import EvaluationView, TrainingView
 from unmask.evaluate.features import embed as vectors_of
 from unmask.train.checkpoint import all_steps
 from unmask.train.engine import choose_device
-from unmask.train.plan import make_plan
 
 TRIED = 3  # steps that are timed to say how long training would take; the first is not counted
 TRIED_BATCH = 16
@@ -178,7 +177,11 @@ def view(
 ) -> Path:
     """Draws input, masked, prediction and, for guided masks, their reasons."""
     loaded = load(run, step)
-    _, held = divide(pictures_of(loaded, data), loaded.config.data["split"], loaded.config.data["limit"]) if data is None else (None, pictures_of(loaded, data))
+    _, held = (
+        divide(pictures_of(loaded, data), loaded.config.data["split"], loaded.config.data["limit"])
+        if data is None
+        else (None, pictures_of(loaded, data))
+    )
     batch = next(iter(batches_of(loaded, spread(held, images), images)))
     generator = torch.Generator().manual_seed(seed)
     progress = loaded.step / max(loaded.config.plan["steps"], 1)
@@ -198,7 +201,9 @@ def analyse(
     if not hasattr(loaded.method, "encoder"):
         raise ValueError(f"{loaded.config.method} has no encoder of tokens; analyse needs one")
     source = pictures_of(loaded, data)
-    _, held = divide(source, loaded.config.data["split"], loaded.config.data["limit"]) if data is None else (None, source)
+    _, held = (
+        divide(source, loaded.config.data["split"], loaded.config.data["limit"]) if data is None else (None, source)
+    )
     steps = [s for s in all_steps(Path(run) / SNAPSHOTS) if s <= loaded.step]
     snapshots = [(s, lambda s=s: load(run, s).method) for s in steps]
     return study(

@@ -1,16 +1,13 @@
 """Measuring a run on labelled data: evaluate and finetune."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from unmask.app.catalogue import card as about
 from unmask.app.looking import batches_of, pictures_of
-from unmask.app.runs import Loaded, load, write_json
+from unmask.app.runs import load, write_json
 from unmask.app.watching import spread
 from unmask.data.source import Source
-from unmask.data.stream import EvaluationBatches
 from unmask.evaluate.report import Report
 from unmask.evaluate.report import evaluate as probe
 from unmask.train.engine import choose_device
@@ -39,11 +36,115 @@ def evaluate(
         name: batches_of(loaded, part, targets="segmentation" in probes)
         for name, part in divided(source, loaded.config.data["split"], limit).items()
     }
-    report = probe(
-        loaded.method, **parts, probes=probes, device=device_, seed=seed, card=about(loaded.config.method)
-    )
+    report = probe(loaded.method, **parts, probes=probes, device=device_, seed=seed, card=about(loaded.config.method))
     write_json(Path(run) / EVALUATION, report.to_json())
     return report
+
+
+def finetune(
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    epochs: int = 100,
+    batch: int = 128,
+    lr: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Trains the encoder of a run further, with a classifier on top, and reports the accuracy on the test part.
+
+    The run itself stays as it is. Parts that the data lacks are held out from train, in every class.
+    data: default is the run's own. out: new folder for the classifier, as safetensors and JSON.
+    lr: base learning rate per 256 samples; default: the usual one for fine-tuning.
+    Raises ValueError where the data has no labels.
+    """
+    if epochs < 1 or batch < 1:
+        raise ValueError(f"epochs {epochs} and batch {batch} must be at least 1")
+    loaded = load(run)
+    chosen = choose_device(device)
+    source = pictures_of(loaded, data)
+    parts = labelled(source, loaded.config.data["split"], seed)
+    train = parts.pop("train")
+    batch = min(batch, len(train))
+    steps = max(1, round(epochs * len(train) / batch))
+    view = TrainingView(
+        loaded.config.settings["image_size"],
+        crop=CROP,
+        flip=recipe(loaded.config.method).flip,
+        fit=loaded.config.data["fit"],
+    )
+    stream = TrainingStream(train, loaded.card, view, seed=seed, batch=batch, steps=steps)
+    labels = torch.tensor([train.label(i) for i in range(len(train))])
+    torch.manual_seed(seed)
+    with ExitStack() as stack:
+        folder = None if out is None else stack.enter_context(new_folder(out))  # refused before the work, not after it
+        found = train_classifier(
+            loaded.method,
+            Labelled(stream, labels, progress),
+            **{name: batches_of(loaded, part) for name, part in parts.items()},
+            steps=steps,
+            labels=labels,
+            mixing=Mixing(seed=seed),
+            device=chosen,
+            precision="bf16" if choose_precision("auto", chosen) == "bf16" else None,
+            **({} if lr is None else {"lr": lr}),
+        )
+        report = {
+            "metric": found.metric,
+            "test": found.test,
+            "validation": [list(pair) for pair in found.validation],
+            "classes": list(source.classes),
+            "samples": {"train": len(train), **{name: len(part) for name, part in parts.items()}},
+            "steps": steps,
+            "batch": batch,
+            "seed": seed,
+        }
+        if folder is not None:
+            facts = {
+                **description(loaded.method, loaded.card, True, {"method": loaded.config.method, "step": loaded.step}),
+                "classes": list(source.classes),
+            }
+            encoder = found.classifier.method.encoder.state_dict()
+            tensors = {f"encoder.{name}": value for name, value in encoder.items()}
+            tensors |= {f"head.{name}": value for name, value in found.classifier.head.state_dict().items()}
+            write_tensors(folder / "model.safetensors", tensors, facts)
+            write_json(folder / "config.json", {"names": "unmask", "unmask": facts, "report": report})
+            report = {**report, "out": str(out)}
+    return report
+
+
+class Labelled:
+    """The batches of a training stream with the class of every picture, and a bar while they pass."""
+
+    def __init__(self, stream: TrainingStream, labels: torch.Tensor, progress: bool):
+        self.stream, self.labels, self.progress = stream, labels, progress
+
+    def __iter__(self) -> Iterator[Batch]:
+        from tqdm import tqdm
+
+        for found in tqdm(self.stream, disable=not self.progress, unit="step", dynamic_ncols=True):
+            yield found | {"label": self.labels[found["index"]]}
+
+
+def labelled(source: Source, split: str | None, seed: int) -> dict[str, Source]:
+    """Train, validation and test with the pictures that have a class; a missing part is held out from train."""
+    if not source.classes:
+        raise ValueError(
+            f"{source.origin} has no labels, and fine-tuning needs them; put the pictures into one folder per class"
+        )
+    parts = {
+        name: part.subset([i for i in range(len(part)) if part.label(i) >= 0])
+        for name, part in divided(source, split).items()
+    }
+    for name, share in (("test", TEST), ("validation", VALIDATION)):
+        if name not in parts:
+            train = parts["train"]
+            classes = torch.tensor([train.label(i) for i in range(len(train))])
+            kept, held = hold_out(len(train), classes, share, seed)
+            parts |= {"train": train.subset(kept.tolist()), name: train.subset(held.tolist())}
+    return parts
 
 
 def divided(source: Source, split: str | None = None, limit: int | None = None) -> dict[str, Source]:

@@ -15,7 +15,6 @@ from unmask.core import Method
 from unmask.data.card import DataCard
 from unmask.train.checkpoint import FOLDER, Checkpoint, all_steps, newest, open_checkpoint
 
-
 SNAPSHOTS = "snapshots"  # the method alone, at logarithmically spaced steps
 
 
@@ -87,7 +86,9 @@ def read_checkpoint(run: Path, step: int | None = None) -> Checkpoint:
         return newest(run)
     steps = all_steps(run / SNAPSHOTS)
     if step not in steps:
-        raise FileNotFoundError(f"{run} kept no snapshot of step {step}; there are {', '.join(map(str, steps)) or 'none'}")
+        raise FileNotFoundError(
+            f"{run} kept no snapshot of step {step}; there are {', '.join(map(str, steps)) or 'none'}"
+        )
     return open_checkpoint(run / SNAPSHOTS / FOLDER / f"step-{step:08d}")
 
 

@@ -185,7 +185,9 @@ def default_sizes(card: DataCard, settings: dict[str, Any]) -> dict[str, Any]:
     """Picture and patch size for this data where the user names none: nothing enlarged, about 12 patches a side."""
     short = min(card.sizes[1])
     size = settings.get("image_size") or (224 if short >= 224 else max(16, short // 16 * 16))
-    patch = settings.get("patch_size") or min(PATCHES, key=lambda p: abs(_side(size) / p - GRID) + (_side(size) % p) * 99)
+    patch = settings.get("patch_size") or min(
+        PATCHES, key=lambda p: abs(_side(size) / p - GRID) + (_side(size) % p) * 99
+    )
     return {"image_size": size, "patch_size": patch}
 
 
@@ -199,16 +201,14 @@ def create_check(method: str, settings: dict[str, Any]) -> None:
         create(method, **settings)
 
 
-def hold(run: Path, stack: ExitStack) -> None:
+def hold(run: Path, stack: ExitStack) -> RunLock | None:
     """Locks the run folder for this training; of several processes of one training, the first does."""
-    if int(os.environ.get("RANK", "0")) == 0:
-        stack.enter_context(RunLock(run))
+    return stack.enter_context(RunLock(run)) if int(os.environ.get("RANK", "0")) == 0 else None
 
 
 def _claim(out: Path, stack: ExitStack) -> None:
     """Makes the run folder and locks it; refuses one that holds another run."""
-    out.mkdir(parents=True, exist_ok=True)
-    hold(out, stack)
+    lock = hold(out, stack)
     if int(os.environ.get("RANK", "0")) == 0 and (out / "config.json").exists():
         raise ValueError(f"{out} already holds a run; continue it with `unmask resume {out}` or choose another --out")
 
@@ -274,7 +274,9 @@ def _run(
         faults = {name: reason for s in streams for name, reason in s.faults.items()}
         if faults and engine.process == 0:
             write_json(out / "replaced.json", faults)
-            say(f"{len(faults)} unreadable pictures were replaced by others: {', '.join(list(faults)[:5])} (replaced.json)")
+            say(
+                f"{len(faults)} unreadable pictures were replaced by others: {', '.join(list(faults)[:5])} (replaced.json)"
+            )
         if logs is not None:
             logs.close()
     if engine.process == 0:

@@ -1,6 +1,6 @@
 """The words of the library."""
 
-from unmask.core.batch import VOCABULARY, Batch, check_batch, to_device
+from unmask.core.batch import VOCABULARY, Batch, check_batch, only_known, to_device
 from unmask.core.card import Card, Recipe
 from unmask.core.context import Context
 from unmask.core.mask import Mask, keep_count
@@ -18,5 +18,6 @@ __all__ = [
     "Recipe",
     "check_batch",
     "keep_count",
+    "only_known",
     "to_device",
 ]

@@ -120,9 +120,7 @@ def _fits(value: Any, kind: Any) -> bool:
         elif isinstance(value, bool) or option is bool:
             if isinstance(value, bool) and option is bool:
                 return True
-        elif inspect.isclass(option) and (
-            isinstance(value, option) or (option is float and isinstance(value, int))
-        ):
+        elif inspect.isclass(option) and (isinstance(value, option) or (option is float and isinstance(value, int))):
             return True
     return False
 

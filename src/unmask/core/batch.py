@@ -38,3 +38,10 @@ def check_batch(batch: Batch) -> None:
 def to_device(batch: Batch, device) -> Batch:
     """The same batch with every tensor on `device`."""
     return {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+
+
+def only_known(batch: Batch) -> Batch:
+    """The same batch with 0, the mean after standardisation, where `image_valid` says that nothing is known."""
+    if "image_valid" not in batch:
+        return batch
+    return batch | {"image": batch["image"].masked_fill(~batch["image_valid"].unsqueeze(1), 0.0)}

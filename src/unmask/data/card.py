@@ -23,7 +23,7 @@ MOST_PIXELS = 500_000_000  # a sample of large pictures ends here, after at leas
 FEWEST = 32
 
 
-class MixedPictures(ValueError):  # noqa: N818
+class MixedPictures(ValueError):
     """The pictures of a data set differ in channels or type, and no rule says what to do about it."""
 
 

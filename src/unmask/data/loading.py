@@ -11,7 +11,7 @@ from unmask.core import Batch
 WORKER_TIMEOUT = 600  # seconds without a batch before a hanging worker ends the run
 
 
-class TooManyUnreadable(ValueError):  # noqa: N818
+class TooManyUnreadable(ValueError):
     """More samples had to be replaced than the budget allows."""
 
     def __init__(self, faults: dict[str, str], total: int, budget: float):

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 PATIENCE = 5.0  # seconds
 
 
-class Unreachable(FileNotFoundError):  # noqa: N818
+class Unreachable(FileNotFoundError):
     """A set that must be downloaded, and no way to do it."""
 
 

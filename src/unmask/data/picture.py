@@ -11,7 +11,7 @@ RGB = ("red", "green", "blue")
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's conversion to grey
 
 
-class Unreadable(Exception):  # noqa: N818
+class Unreadable(Exception):
     """One sample cannot be used; `reason` says why in plain words."""
 
     def __init__(self, reason: str):

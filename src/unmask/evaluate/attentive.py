@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unmask.core import Batch, Method
-from unmask.evaluate.bench import labelled
 from unmask.evaluate.features import frozen
+from unmask.evaluate.labels import accuracy_of_commonest, gather_labels, labelled, with_label
 from unmask.evaluate.lars import ramp
 from unmask.evaluate.linear import EPS
 from unmask.evaluate.outcome import Outcome, best_block
@@ -36,10 +36,10 @@ class Pooling(nn.Module):
         self.key = nn.Parameter(torch.empty(self.heads, width // self.heads, width))
         self.value = nn.Parameter(torch.empty(self.heads, width // self.heads, width))
         self.head = nn.Linear(width, classes)
-        for weight in (self.key, self.value):
-            nn.init.normal_(weight, std=width**-0.5, generator=generator)
-        for weight in (self.query, self.head.weight):
-            nn.init.normal_(weight, std=0.02, generator=generator)
+        nn.init.normal_(self.key, std=width**-0.5, generator=generator)
+        nn.init.normal_(self.value, std=width**-0.5, generator=generator)
+        nn.init.normal_(self.query, std=0.02, generator=generator)
+        nn.init.normal_(self.head.weight, std=0.02, generator=generator)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b c"]:
@@ -86,26 +86,28 @@ class Attentive:
     ) -> Outcome:
         """Trains on the "train" part, chooses on "validation", scores once on "test"."""
         method.to(device)
-        streams = {part: Frozen(method, batches, part, device, precision) for part, batches in parts.items()}
-        labels = {part: stream.labels() for part, stream in streams.items()}
+        labels = {part: gather_labels(batches, part) for part, batches in parts.items()}
+        labels = {part: found[labelled(found, part)] for part, found in labels.items()}
         classes = 1 + max(int(found.max()) for found in labels.values())
-        heads = self.train(streams["train"], classes, device)
-        depth = max(block for block, _ in heads)
+        streams = {part: Frozen(method, batches, device, precision) for part, batches in parts.items()}
+        heads = self.train(streams["train"], len(labels["train"]), classes, device)
         right = _accuracies(heads, streams["validation"], device)
         rates = {block: max(self.rates, key=lambda rate: right[block, rate]) for block, _ in heads}
-        scores = [right[block, rates[block]] if block in rates else 0.0 for block in range(1, depth + 1)]
+        scores = {block: right[block, rate] for block, rate in rates.items()}
         best = best_block(scores)
         key = (best, rates[best])
         test = _accuracies({key: heads[key]}, streams["test"], device)[key]
-        chance = float((labels["test"] == labels["train"].mode().values).double().mean())
-        return Outcome(self.name, "accuracy", tuple(scores), best, test, chance=chance, classes=classes)
+        chance = accuracy_of_commonest(labels["train"], labels["test"])
+        return Outcome(self.name, "accuracy", scores, best, test, chance=chance, classes=classes)
 
-    def train(self, stream: "Frozen", classes: int, device: torch.device | str) -> dict[tuple[int, float], Pooling]:
-        """A trained probe for every block and rate."""
+    def train(
+        self, stream: Iterable[Batch], count: int, classes: int, device: torch.device | str
+    ) -> dict[tuple[int, float], Pooling]:
+        """A trained probe for every block and rate, from `count` samples of tokens."""
         generator = torch.Generator().manual_seed(self.seed)
         batches = Shuffled(stream, self.batch, self.memory, generator)
         heads, solver, step = {}, None, 0
-        steps = self.epochs * math.ceil(len(stream.labels()) / self.batch)
+        steps = self.epochs * math.ceil(count / self.batch)
         for _ in range(self.epochs):
             for batch in batches:
                 if solver is None:
@@ -141,31 +143,18 @@ class Attentive:
 class Frozen:
     """The tokens of labelled samples at every block in half precision, under the names "block 1", "block 2", ..."""
 
-    def __init__(self, method: Method, batches: Iterable[Batch], part: str, device, precision: str | None):
+    def __init__(self, method: Method, batches: Iterable[Batch], device, precision: str | None):
         self.method = method
         self.batches = batches
-        self.part = part
         self.device = device
         self.precision = precision
-        self._labels: Tensor | None = None
-
-    def labels(self) -> Tensor:
-        """The class numbers of the part, read once."""
-        if self._labels is None:
-            found = [batch["label"].cpu() for batch in self.batches if "label" in batch]
-            joined = torch.cat(found) if found else None
-            self._labels = torch.empty(0) if joined is None else joined
-            self._labels = joined[labelled(joined, self.part)] if joined is not None else labelled(None, self.part)
-        return self._labels
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in self.batches:
+        for batch in map(with_label, self.batches):
             with frozen(self.method):
                 blocks, _ = block_tokens(self.method, batch, self.device, self.precision)
             named = {f"block {number}": tokens.half().cpu() for number, tokens in enumerate(blocks, 1)}
-            rows = {**named, "label": batch["label"].cpu()}
-            known = rows["label"] >= 0
-            yield rows if known.all() else {key: value[known] for key, value in rows.items()}
+            yield {**named, "label": batch["label"].cpu()}
 
 
 def _accuracies(heads: dict, stream: Iterable[Batch], device) -> dict[tuple[int, float], float]:

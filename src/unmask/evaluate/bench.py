@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 
 import torch
-from jaxtyping import Int64
-from torch import Tensor
 
 from unmask.core import Batch, Method
 from unmask.evaluate.features import FeatureTable, extract
 from unmask.evaluate.knn import accuracy
+from unmask.evaluate.labels import accuracy_of_commonest, labelled
 from unmask.evaluate.outcome import Outcome, best_block
 
 
@@ -39,42 +38,27 @@ class Bench:
     def run(self, probe, method: Method) -> Outcome:
         """The probe at every block, and at the best one on the test part."""
         if hasattr(probe, "fit"):
-            return self._on_tables(probe, method)
+            return self._fit(probe, method)
         return probe.run(method, self.parts, self.device, self.precision)
 
-    def _on_tables(self, probe, method: Method) -> Outcome:
+    def _fit(self, probe, method: Method) -> Outcome:
         train, validation, test = (self.table(method, part) for part in ("train", "validation", "test"))
-        classes = 1 + max(int(table.labels.max()) for table in (train, validation, test))
-        labels, goals = train.labels.to(self.device), validation.labels.to(self.device)
-        scores, best = [], []
-        for x, held in zip(train.blocks, validation.blocks, strict=True):
+        classes = 1 + max(int(table.classes.max()) for table in (train, validation, test))
+        labels, goals = train.classes.to(self.device), validation.classes.to(self.device)
+        scores: dict[int, float] = {}
+        best: list = []
+        for block, (x, held) in enumerate(zip(train.blocks, validation.blocks, strict=True), 1):
             held = held.to(self.device)
             fitted = probe.fit(x.to(self.device), labels, held, goals, classes)
-            scores.append(sum(accuracy(one(held), goals) for one in fitted) / len(fitted))
-            best = fitted if best_block(scores) == len(scores) else best
+            scores[block] = sum(accuracy(one(held), goals) for one in fitted) / len(fitted)
+            best = fitted if best_block(scores) == block else best
         block = best_block(scores)
-        last = test.blocks[block - 1].to(self.device)
-        found = torch.tensor([accuracy(one(last), test.labels) for one in best], dtype=torch.float64)
+        final = test.blocks[block - 1].to(self.device)
+        found = torch.tensor([accuracy(one(final), test.classes) for one in best], dtype=torch.float64)
         spread = float(found.std()) if len(found) > 1 else 0.0
-        chance = float((test.labels == train.labels.mode().values).double().mean())
-        return Outcome(probe.name, "accuracy", tuple(scores), block, float(found.mean()), spread, chance, classes)
+        chance = accuracy_of_commonest(train.classes, test.classes)
+        return Outcome(probe.name, "accuracy", scores, block, float(found.mean()), spread, chance, classes)
 
     def samples(self, method: Method) -> dict[str, int]:
         """How many samples every part has, as far as features were extracted."""
         return {part: len(self._tables[id(method), part]) for part in self.parts if (id(method), part) in self._tables}
-
-
-def labelled(labels: Tensor | None, part: str) -> Int64[Tensor, "m"]:
-    """The rows with a class number. Raises ValueError where there is none, or where labels are something else."""
-    if labels is not None and (labels.ndim != 1 or labels.is_floating_point()):
-        raise ValueError(
-            f"labels of shape {tuple(labels.shape)} and type {labels.dtype} are not class numbers; "
-            "fine-tune with task='multilabel' or task='regression' instead"
-        )
-    rows = torch.empty(0, dtype=torch.long) if labels is None else (labels >= 0).nonzero().squeeze(-1)
-    if not len(rows):
-        raise ValueError(
-            f"the data has no labels: the {part} part names no class; put the files into one folder per class, "
-            "or use `unmask view` and `unmask analyse`, which need none"
-        )
-    return rows

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from unmask.core import Batch, Features, Method, to_device
 
@@ -28,6 +28,13 @@ class FeatureTable:
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def classes(self) -> Int64[Tensor, "n"]:
+        """The labels as class numbers. Raises ValueError where there are none."""
+        if self.labels is None:
+            raise ValueError("the data has no labels: this needs a class number for every sample")
+        return self.labels.long()
+
     def take(self, rows: Int64[Tensor, "m"]) -> "FeatureTable":
         """The table of these rows only."""
         labels = None if self.labels is None else self.labels[rows]
@@ -35,12 +42,12 @@ class FeatureTable:
 
 
 @contextmanager
-def frozen(method: Method) -> Iterator[Method]:
-    """The method in evaluation mode; every module's own mode is put back afterwards."""
-    modes = [(module, module.training) for module in method.modules()]
-    method.eval()
+def frozen(network: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode; every module's own mode is put back afterwards."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
     try:
-        yield method
+        yield
     finally:
         for module, training in modes:
             module.training = training

@@ -1,6 +1,6 @@
 """What a probe found, and the rule by which a block is chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class Outcome:
     """The scores of one probe.
 
-    validation: one score per block, first block first. best: the block chosen by them, counted from 1.
+    validation: the score of every block that was tried, blocks counted from 1. best: the block chosen by them.
     test: the score of that block on the test part; spread: its deviation over draws.
     chance: the test score of always naming the class that is most common in training.
     pixels: the test score of the same probe on raw pixels, where it was measured.
@@ -16,7 +16,7 @@ class Outcome:
 
     name: str
     metric: str
-    validation: tuple[float, ...]
+    validation: dict[int, float]
     best: int
     test: float
     spread: float = 0.0
@@ -25,6 +25,6 @@ class Outcome:
     pixels: float | None = None
 
 
-def best_block(validation: Sequence[float]) -> int:
-    """The block with the highest validation score, counted from 1; of equals the last."""
-    return max(range(len(validation)), key=lambda block: (validation[block], block)) + 1
+def best_block(validation: Mapping[int, float]) -> int:
+    """The block with the highest validation score; of equals the last."""
+    return max(validation, key=lambda block: (validation[block], block))

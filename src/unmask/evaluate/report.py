@@ -1,6 +1,6 @@
 """Every probe at every block, the block chosen on validation, the test part used once, and what to compare with."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -9,6 +9,7 @@ from unmask.core import Batch, Card, Method
 from unmask.evaluate.attentive import Attentive
 from unmask.evaluate.bench import Bench
 from unmask.evaluate.few_label import FewLabels
+from unmask.evaluate.finetune import FineTune
 from unmask.evaluate.knn import KNN
 from unmask.evaluate.lars import LinearLARS
 from unmask.evaluate.linear import Linear, Ridge
@@ -17,7 +18,7 @@ from unmask.evaluate.pixels import PATCH, RawPixels
 from unmask.evaluate.segmentation import Segmentation
 from unmask.evaluate.split import complete
 
-NAMES = {
+NAMES: dict[str, tuple[Callable, ...]] = {
     "knn": (KNN,),
     "linear": (Linear,),
     "ridge": (Ridge,),
@@ -26,6 +27,7 @@ NAMES = {
     "few_label": tuple(lambda n=n: FewLabels(n) for n in (1, 5, 10)),
     "few_share": tuple(lambda share=share: FewLabels(share=share) for share in (0.01, 0.1)),
     "segmentation": (Segmentation,),
+    "finetune": (FineTune,),
 }
 
 
@@ -56,18 +58,18 @@ class Report:
 
     def to_text(self) -> str:
         """A table for reading: validation scores by block in percent, `*` at the chosen one, and the test scores."""
-        depth = max(len(outcome.validation) for outcome in self.outcomes)
-        rows = [["block", *(outcome.name for outcome in self.outcomes)]]
+        depth = max(max(outcome.validation) for outcome in self.outcomes)
+        rows = [["block", *(outcome.name + " " for outcome in self.outcomes)]]
         rows += [[str(block), *(_entry(outcome, block) for outcome in self.outcomes)] for block in range(1, depth + 1)]
         rows.append(["test", *(_percent(outcome.test, outcome.spread) for outcome in self.outcomes)])
         rows.append(["raw pixels", *(_percent(outcome.pixels) for outcome in self.outcomes)])
         rows.append(["chance", *(_percent(outcome.chance) for outcome in self.outcomes)])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        lines.insert(1 + depth, "-" * len(lines[0]))
+        lines = [" ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines.insert(1 + depth, "-" * max(map(len, lines)))
         metrics = " and ".join(sorted({outcome.metric for outcome in self.outcomes}))
         parts = ", ".join(f"{count:,} {name}" for name, count in self.samples.items())
-        head = f"{metrics} in %, by block on validation (* = best), then its test score; {parts}"
+        head = f"{metrics} in %, by block on validation (* = best), then its test score" + f"; {parts}" * bool(parts)
         usual = f"usual for {self.title}: {self.usual}" if self.usual else ""
         return "\n".join([head, "", *lines, *([""] * bool(usual or self.note)), *filter(None, (self.note, usual))])
 
@@ -97,7 +99,7 @@ def evaluate(
     outcomes = []
     for probe in chosen:
         outcome = bench.run(probe, method)
-        if baseline is not None:
+        if baseline is not None and getattr(probe, "on_pixels", True):
             outcome = replace(outcome, pixels=bench.run(probe, baseline).test)
         outcomes.append(outcome)
     title, usual = (card.title, card.usual) if card else ("", "")
@@ -121,9 +123,9 @@ def _baseline(method: Method, batches: Iterable[Batch]) -> RawPixels | None:
 
 
 def _entry(outcome: Outcome, block: int) -> str:
-    if block > len(outcome.validation):
+    if block not in outcome.validation:
         return ""
-    return _percent(outcome.validation[block - 1]) + ("*" if block == outcome.best else " ")
+    return _percent(outcome.validation[block]).rstrip() + ("*" if block == outcome.best else " ")
 
 
 def _percent(score: float | None, spread: float = 0.0) -> str:

@@ -84,14 +84,14 @@ class Segmentation:
         maps = [logistic(table.to(device), shares.to(device), self.strengths) for table in tables]
         found = self._confusions(method, parts["validation"], maps, classes, device, precision)
         ious = [[mean_iou(one) for one in each] for each in found]
-        scores = [max(each) for each in ious]
+        scores = {block: max(each) for block, each in enumerate(ious, 1)}
         best = best_block(scores)
-        chosen = maps[best - 1][ious[best - 1].index(scores[best - 1])]
+        chosen = maps[best - 1][ious[best - 1].index(scores[best])]
         only = [[chosen] if block == best else [] for block in range(1, len(maps) + 1)]
         (table,) = self._confusions(method, parts["test"], only, classes, device, precision)[best - 1]
         counts = table.sum(1)
         chance = float(counts[shares.sum(0).argmax()] / counts.sum() / (counts > 0).sum())
-        return Outcome(self.name, "mIoU", tuple(scores), best, mean_iou(table), chance=chance, classes=classes)
+        return Outcome(self.name, "mIoU", scores, best, mean_iou(table), chance=chance, classes=classes)
 
     def sample(
         self, method: Method, batches: Iterable[Batch], classes: int, device, precision: str | None

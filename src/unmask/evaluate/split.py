@@ -18,9 +18,9 @@ def complete(
     for name, batches in (("train", train), ("validation", validation), ("test", test)):
         if isinstance(batches, Iterator):
             raise TypeError(f"the {name} batches can be read only once; pass a list or another iterable to read again")
-    missing = {"test": (TEST, test), "validation": (VALIDATION, validation)}
-    missing = {name: share for name, (share, batches) in missing.items() if batches is None}
-    parts = {"train": train, "validation": validation, "test": test}
+    given = {"train": train, "validation": validation, "test": test}
+    parts = {name: batches for name, batches in given.items() if batches is not None}
+    missing = {name: share for name, share in (("test", TEST), ("validation", VALIDATION)) if name not in parts}
     if missing:
         labels = _labels(train)
         rows = torch.arange(len(labels))

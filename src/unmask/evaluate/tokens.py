@@ -42,8 +42,9 @@ def block_tokens(
 def patch_side(method: Method) -> int:
     """The side of a patch in pixels."""
     for owner in (getattr(method, "encoder", None), method):
-        if hasattr(owner, "patch_size"):
-            return int(owner.patch_size)
+        side = getattr(owner, "patch_size", None)
+        if isinstance(side, int):
+            return side
     raise ValueError(f"{type(method).__name__} does not say the `patch_size` of its tokens, so they cannot be placed")
 
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from unmask.core import Batch, Context, Features, Mask, Method
+from unmask.core import Batch, Context, Features, Mask, Method, only_known
 from unmask.parts.losses.masked import masked_mse
 from unmask.parts.nets.transformer import Record
 from unmask.parts.ops.patches import valid_pixels
@@ -25,12 +25,14 @@ class MaskedAutoencoder(Method):
         self.target = target
 
     def losses(self, batch: Batch, context: Context, mask: Mask | None = None) -> dict[str, Float[Tensor, ""]]:
+        batch = only_known(batch)
         mask = self.sampler(self, batch, context) if mask is None else mask
         target = self.target(batch)
         return {"reconstruction": masked_mse(self.predict(batch, mask), target.values, mask.hidden, target.real)}
 
     def predict(self, batch: Batch, mask: Mask, record: Record | None = None) -> Float[Tensor, "b n k"]:
         """What the decoder says of every place; `record` follows the decoder's blocks."""
+        batch = only_known(batch)
         tokens = self.encoder(batch["image"], mask)
         return self.decoder(tokens, mask, self.encoder.grid_of(batch["image"]), record, self.places(batch))
 
@@ -41,7 +43,7 @@ class MaskedAutoencoder(Method):
         return valid_pixels(batch["image"], batch["image_valid"], self.encoder.patch_size).any(-1)
 
     def features(self, batch: Batch) -> Features:
-        record = Record()
+        batch, record = only_known(batch), Record()
         last = self.encoder(batch["image"], record=record, places=self.places(batch))
         tokens = last[:, self.encoder.prefix :]
         places = self.places(batch)

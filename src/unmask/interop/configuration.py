@@ -96,9 +96,9 @@ def _grid(image_size: Any, patch_size: Any) -> Grid | None:
     """Rows and columns of patches, for sizes given as a number or as (height, width)."""
     sides = image_size if isinstance(image_size, list) else [image_size, image_size]
     patch = patch_size[0] if isinstance(patch_size, list) and patch_size else patch_size
-    if len(sides) != 2 or None in (whole := [_whole(side) for side in (*sides, patch)]):
+    if len(sides) != 2 or not all(map(_whole, (*sides, patch))):
         return None
-    rows, columns = whole[0] // whole[2], whole[1] // whole[2]
+    rows, columns = sides[0] // patch, sides[1] // patch
     return (rows, columns) if 0 < rows * columns <= MOST_PLACES else None
 
 

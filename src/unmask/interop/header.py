@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-MOST_BYTES = 4 << 20  # of the header; a ViT-Huge with a decoder needs about 0.1 MB
-MOST_TENSORS = 20_000
+MOST_BYTES = 1 << 20  # of the header; a ViT-Huge with a decoder needs about 0.1 MB
+MOST_TENSORS = 5_000
 LONGEST_NAME = 512
 DTYPES = {
     "F64": torch.float64,
@@ -103,7 +103,7 @@ def weight_files(path: Path) -> list[Path]:
 
 
 def read_json(path: Path) -> dict:
-    """The table in a JSON file of at most a few megabytes; {} if there is no such file."""
+    """The table in a JSON file of at most a megabyte; {} if there is no such file."""
     if not path.is_file():
         return {}
     if path.stat().st_size > MOST_BYTES:

@@ -19,7 +19,9 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     claims = []
     for probe in PROBES:
         gain = difference(numbers, "mae", "untrained", probe)
-        claims.append(Claim(f"{probe}: at least {MARGIN:.0%} above the untrained encoder", gain["mean"] >= MARGIN, gain))
+        claims.append(
+            Claim(f"{probe}: at least {MARGIN:.0%} above the untrained encoder", gain["mean"] >= MARGIN, gain)
+        )
         over = summary([row[probe] - row[f"pixels {probe}"] for row in numbers["mae"]])
         claims.append(Claim(f"{probe}: above raw pixels", clear(over), over))
     return Findings(arms, seeds, numbers, claims)

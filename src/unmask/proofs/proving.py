@@ -36,7 +36,9 @@ def prove(
         raise ValueError(f"{seeds} seeds prove nothing; give at least 3")
     place = Path(data) if data else Path(os.environ.get(DATA, ".")) / chosen.data
     if not place.exists():
-        raise FileNotFoundError(f"{place} is not there; pass --data, or set {DATA} to the folder that holds {chosen.data}")
+        raise FileNotFoundError(
+            f"{place} is not there; pass --data, or set {DATA} to the folder that holds {chosen.data}"
+        )
     laboratory = Laboratory(place, chosen.limit, chosen.test, Path(cache or CACHE).expanduser(), device, say)
     findings = importlib.import_module(f"unmask.proofs.{slug}").prove(laboratory, chosen, list(range(seeds)))
     path = write_result(Path(out), slug, preset, laboratory, findings)

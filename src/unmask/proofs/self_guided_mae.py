@@ -84,9 +84,17 @@ def early_clustering(laboratory: Laboratory, arm: Arm, seeds: Sequence[int]) -> 
     return [
         Claim(words, all(holds(row[name]) for row in rows), summary([row[name] for row in rows]))
         for name, words, holds in (
-            ("gap", f"patches cluster by {EARLY:.0%} of the steps: attention within minus between clusters > 0", _positive),
+            (
+                "gap",
+                f"patches cluster by {EARLY:.0%} of the steps: attention within minus between clusters > 0",
+                _positive,
+            ),
             ("kl", f"relations settle: KL to the final ones by {EARLY:.0%} of the steps below {SETTLED:.0%}", _settled),
-            ("exploitation", "at the end the decoder builds its output more from mask than from visible tokens", _positive),
+            (
+                "exploitation",
+                "at the end the decoder builds its output more from mask than from visible tokens",
+                _positive,
+            ),
         )
     ]
 

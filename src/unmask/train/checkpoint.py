@@ -18,13 +18,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from errno import EDQUOT, EFBIG, EINVAL, ENOSPC, ENOTSUP
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
-from torch.nn import Parameter
-from torch.optim import Optimizer
 
 FOLDER, STATE, MANIFEST = "checkpoints", "state.json", "manifest.json"
 NAME = re.compile(r"step-(\d{8,18})(\.old)?")
@@ -170,45 +168,6 @@ def check_tensor_file(path: Path) -> None:
         entries = len(_parse(stream.read(length), path.name))
     if entries > TENSORS:
         raise BadCheckpoint(f"{path.name} lists {entries} tensors; at most {TENSORS} are accepted")
-
-
-def optimizer_tensors(optimizer: Optimizer, names: Mapping[Parameter, str]) -> dict[str, Tensor]:
-    """The optimizer's state as `parameter/key` -> tensor; plain numbers become `parameter/key=int` and the like.
-
-    Learning rates and other settings of the parameter groups are not in it: they belong to the configuration.
-    """
-    tensors = {}
-    for parameter, state in optimizer.state.items():
-        name = names[cast(Parameter, parameter)]
-        for key, value in state.items():
-            if isinstance(value, Tensor):
-                tensors[f"{name}/{key}"] = value
-            elif isinstance(value, bool | int | float):
-                dtype = torch.float64 if isinstance(value, float) else torch.int64
-                tensors[f"{name}/{key}={type(value).__name__}"] = torch.tensor(value, dtype=dtype)
-            elif value is not None:
-                raise TypeError(f"optimizer state {key!r} of {name} is a {type(value).__name__} and cannot be saved")
-    return tensors
-
-
-def restore_optimizer(optimizer: Optimizer, names: Mapping[Parameter, str], tensors: Tensors) -> None:
-    """Puts back what `optimizer_tensors` took, bit for bit, in place of whatever state there is."""
-    kinds = {"bool": bool, "int": int, "float": float}
-    own = {names[parameter]: (parameter, group) for group in optimizer.param_groups for parameter in group["params"]}
-    strangers = sorted({name.rsplit("/", 1)[0] for name in tensors} - set(own))
-    if strangers:
-        raise BadCheckpoint(
-            f"the checkpoint has optimizer state of {len(strangers)} parameters that are not trained here "
-            f"({', '.join(strangers[:5])}); resume with the method and arguments that it was saved with"
-        )
-    optimizer.state.clear()
-    for name, value in tensors.items():
-        parameter, group = own[name.rsplit("/", 1)[0]]
-        key, _, kind = name.rsplit("/", 1)[1].partition("=")
-        # torch keeps the count of steps on the CPU unless the step runs as one kernel
-        stays = key == "step" and not (group.get("capturable") or group.get("fused"))
-        own_copy = value.to("cpu" if stays else parameter.device, copy=True)
-        optimizer.state[parameter][key] = kinds[kind](value.item()) if kind else own_copy
 
 
 def state_hash(tensors: Tensors) -> str:

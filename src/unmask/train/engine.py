@@ -183,9 +183,7 @@ class Engine:
             if state:
                 whole = get_optimizer_state_dict(self.model, optimiser, options=WHOLE)
                 whole["state"] = state  # type: ignore[assignment]
-                set_optimizer_state_dict(
-                    self.model, optimiser, whole, options=StateDictOptions(full_state_dict=True)
-                )
+                set_optimizer_state_dict(self.model, optimiser, whole, options=StateDictOptions(full_state_dict=True))
         if self.average is not None:
             for name, value in sections["ema"].items():
                 self.average[name].copy_(value)

@@ -40,7 +40,9 @@ class Plan:
                 " negative, the others must be at least 1"
             )
         if self.steps and self.warmup >= self.steps:
-            raise ValueError(f"warm-up of {self.warmup:.0f} steps fills all {self.steps} steps; train longer or warm up less")
+            raise ValueError(
+                f"warm-up of {self.warmup:.0f} steps fills all {self.steps} steps; train longer or warm up less"
+            )
 
     def to_json(self) -> dict:
         return asdict(self)

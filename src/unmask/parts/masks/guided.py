@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from unmask.core import Batch, Context, Mask, keep_count
+from unmask.core import Batch, Context, Mask, keep_count, only_known
 from unmask.parts.masks.hints import Hints, swap_hints
 from unmask.parts.masks.normalised_cut import NormalisedCut, relevance_to
 from unmask.parts.masks.random import seen_counts
@@ -91,7 +91,7 @@ class GuidedMask(nn.Module):
 
     def explain(self, model, batch: Batch, context: Context) -> Guide:
         """The guided mask of these images with its reasons, whether or not guidance has started."""
-        return self._guide(model, batch, context, self._noise(model, batch, context))
+        return self._guide(model, only_known(batch), context, self._noise(model, batch, context))
 
     def measures(self) -> dict[str, float]:
         """What to log: when guidance started, and the share of images that had to be masked at random."""
