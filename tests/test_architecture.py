@@ -145,7 +145,7 @@ def test_no_method_file_imports_another_method():
 
 def test_parts_name_no_method():
     """A part that knows a method's name is two parts. Docstrings may say where an idea comes from."""
-    names = {slug for slug in slugs()}
+    names = set(slugs())
     for path in FILES:
         if place(path).startswith("parts."):
             words = {n.id for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Name)}

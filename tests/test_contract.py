@@ -97,8 +97,7 @@ def test_features_do_not_depend_on_the_batch_they_are_in(tiny):
 
 
 def test_a_batch_in_two_halves_draws_the_noise_of_the_whole(tiny):
-    method, batch = tiny
-    samples = next(iter(batch.values())).shape[0]
+    samples = next(iter(tiny[1].values())).shape[0]
     whole = context(total=samples).uniform(samples, 3)
     half = samples // 2
     parts = [context(first=first, total=samples).uniform(half, 3) for first in (0, half)]

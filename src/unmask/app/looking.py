@@ -74,7 +74,8 @@ def _estimate(source: Source, card: DataCard, view: TrainingView, method: str, s
             began = time.monotonic()
         optimiser.zero_grad()
         found = next(stream)
-        sum(built.losses(found, Context(generator=torch.Generator().manual_seed(step))).values()).backward()
+        terms = built.losses(found, Context(generator=torch.Generator().manual_seed(step)))
+        torch.stack(list(terms.values())).sum().backward()
         optimiser.step()
     rate = TRIED * batch / (time.monotonic() - began)
     sizes = ", ".join(f"{name}={value}" for name, value in settings.items())
@@ -107,6 +108,13 @@ def pictures_of(loaded: Loaded, data: str | Path | None) -> Source:
         f"{source.origin} has the channels {', '.join(found)}, the run was trained on {', '.join(wanted)};"
         " give data with these channels"
     )
+
+
+def unseen(loaded: Loaded, data: str | Path | None) -> Source:
+    """The named data, or the part of the run's own that was held out."""
+    source = pictures_of(loaded, data)
+    where = loaded.config.data
+    return source if data is not None else divide(source, where["split"], where["limit"])[1]
 
 
 def _first_readable(source: Source) -> int:
@@ -177,11 +185,7 @@ def view(
 ) -> Path:
     """Draws input, masked, prediction and, for guided masks, their reasons."""
     loaded = load(run, step)
-    _, held = (
-        divide(pictures_of(loaded, data), loaded.config.data["split"], loaded.config.data["limit"])
-        if data is None
-        else (None, pictures_of(loaded, data))
-    )
+    held = unseen(loaded, data)
     batch = next(iter(batches_of(loaded, spread(held, images), images)))
     generator = torch.Generator().manual_seed(seed)
     progress = loaded.step / max(loaded.config.plan["steps"], 1)
@@ -200,10 +204,7 @@ def analyse(
     loaded = load(run)
     if not hasattr(loaded.method, "encoder"):
         raise ValueError(f"{loaded.config.method} has no encoder of tokens; analyse needs one")
-    source = pictures_of(loaded, data)
-    _, held = (
-        divide(source, loaded.config.data["split"], loaded.config.data["limit"]) if data is None else (None, source)
-    )
+    held = unseen(loaded, data)
     steps = [s for s in all_steps(Path(run) / SNAPSHOTS) if s <= loaded.step]
     snapshots = [(s, lambda s=s: load(run, s).method) for s in steps]
     return study(

@@ -1,18 +1,32 @@
 """Measuring a run on labelled data: evaluate and finetune."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from unmask.app.catalogue import card as about
+from unmask.app.catalogue import recipe
 from unmask.app.looking import batches_of, pictures_of
 from unmask.app.runs import load, write_json
 from unmask.app.watching import spread
+from unmask.core import Batch
 from unmask.data.source import Source
+from unmask.data.stream import TrainingStream
+from unmask.data.views import TrainingView
+from unmask.evaluate.finetune import finetune as train_classifier
+from unmask.evaluate.mixing import Mixing
 from unmask.evaluate.report import Report
 from unmask.evaluate.report import evaluate as probe
-from unmask.train.engine import choose_device
+from unmask.evaluate.split import TEST, VALIDATION, hold_out
+from unmask.interop.folder import about as description
+from unmask.interop.folder import new_folder, write_tensors
+from unmask.train.engine import choose_device, choose_precision
 
 EVALUATION = "evaluation.json"
+CROP = (0.08, 1.0)  # share of the area of a random crop in MAE's fine-tuning
 
 
 def evaluate(

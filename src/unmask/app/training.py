@@ -208,7 +208,7 @@ def hold(run: Path, stack: ExitStack) -> RunLock | None:
 
 def _claim(out: Path, stack: ExitStack) -> None:
     """Makes the run folder and locks it; refuses one that holds another run."""
-    lock = hold(out, stack)
+    hold(out, stack)
     if int(os.environ.get("RANK", "0")) == 0 and (out / "config.json").exists():
         raise ValueError(f"{out} already holds a run; continue it with `unmask resume {out}` or choose another --out")
 
@@ -274,9 +274,8 @@ def _run(
         faults = {name: reason for s in streams for name, reason in s.faults.items()}
         if faults and engine.process == 0:
             write_json(out / "replaced.json", faults)
-            say(
-                f"{len(faults)} unreadable pictures were replaced by others: {', '.join(list(faults)[:5])} (replaced.json)"
-            )
+            named = ", ".join(list(faults)[:5])
+            say(f"{len(faults)} unreadable pictures were replaced by others (replaced.json): {named}")
         if logs is not None:
             logs.close()
     if engine.process == 0:

@@ -1,5 +1,7 @@
 """Masked autoencoding: hide places, encode the rest, predict what was hidden."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -16,6 +18,9 @@ class MaskedAutoencoder(Method):
 
     sampler(model, batch, context) -> Mask; target(batch) -> Target.
     """
+
+    encoder: Any
+    decoder: Any
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, sampler, target):
         super().__init__()
@@ -40,7 +45,8 @@ class MaskedAutoencoder(Method):
         """Which places hold anything real, or None when all do."""
         if "image_valid" not in batch:
             return None
-        return valid_pixels(batch["image"], batch["image_valid"], self.encoder.patch_size).any(-1)
+        pixels = valid_pixels(batch["image"], batch["image_valid"], self.encoder.patch_size)
+        return None if pixels is None else pixels.any(-1)
 
     def features(self, batch: Batch) -> Features:
         batch, record = only_known(batch), Record()

@@ -72,7 +72,7 @@ def _stepper(arm: Arm):
 
     def step() -> None:
         optimiser.zero_grad()
-        sum(method.losses(batch, Context(progress=0.5)).values()).backward()
+        torch.stack(list(method.losses(batch, Context(progress=0.5)).values())).sum().backward()
         optimiser.step()
 
     return step

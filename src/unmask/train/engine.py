@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -137,9 +138,8 @@ class Engine:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        assert self.average is not None and self.plan.ema is not None
         for name, parameter in self.method.named_parameters():
-            self.average[name].lerp_(parameter.detach(), 1 - self.plan.ema)
+            self.average[name].lerp_(parameter.detach(), 1 - (self.plan.ema or 0.0))  # type: ignore[index]
 
     def _mean(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         if self.processes == 1:
@@ -154,13 +154,13 @@ class Engine:
 
     def weights(self) -> dict[str, Tensor]:
         """The method's state, gathered from all processes."""
-        return dict(get_model_state_dict(self.model, options=WHOLE))
+        return dict(get_model_state_dict(self.model, options=WHOLE))  # type: ignore[arg-type]
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """The whole state as named tensors, gathered from all processes: method, optimiser per phase, average."""
         sections = {"method": self.weights()}
         for phase, optimiser in zip(self.phases, self.optimisers, strict=True):
-            state = get_optimizer_state_dict(self.model, optimiser, options=WHOLE)["state"]
+            state: Any = get_optimizer_state_dict(self.model, optimiser, options=WHOLE)["state"]
             sections[f"optimizer-{phase.name}"] = {
                 f"{name}|{key}": torch.as_tensor(value)
                 for name, entries in state.items()
@@ -172,9 +172,11 @@ class Engine:
 
     def restore(self, sections: dict[str, dict[str, Tensor]]) -> None:
         """Puts a state from `tensors` back."""
-        self.method.load_state_dict(sections["method"]) if self.processes == 1 else set_model_state_dict(
-            self.model, sections["method"], options=StateDictOptions(full_state_dict=True)
-        )
+        if self.processes == 1:
+            self.method.load_state_dict(sections["method"])
+        else:
+            whole: Any = sections["method"]
+            set_model_state_dict(self.model, whole, options=StateDictOptions(full_state_dict=True))
         for phase, optimiser in zip(self.phases, self.optimisers, strict=True):
             state: dict[str, dict[str, Tensor]] = {}
             for name, value in sections[f"optimizer-{phase.name}"].items():

@@ -121,8 +121,8 @@ def train(engine: Engine, plan: Plan, run: Run, resumed: Checkpoint | None = Non
                 raise Stopped(f"stopped by {request.asked or 'another process'} after step {step}; resume continues it")
             if spoiled >= PATIENCE:
                 raise Diverged(
-                    f"the gradient was not finite for {PATIENCE} steps in a row (last: step {step}); the checkpoints are"
-                    " intact, lower the learning rate, set clip=1, or look at bad_steps.jsonl"
+                    f"the gradient was not finite for {PATIENCE} steps in a row (last: step {step}); the checkpoints"
+                    " are intact: lower the learning rate, set clip=1, or look at bad_steps.jsonl"
                 )
 
 

@@ -41,6 +41,10 @@ class GuidedMask(nn.Module):
     refresh: "step" makes a new mask every time; "image" makes the relevance of an image once and crops it along.
     """
 
+    started_at: Tensor
+    guided: Tensor
+    fallbacks: Tensor
+
     def __init__(
         self,
         ratio: float = 0.75,

@@ -14,6 +14,9 @@ class RelevanceCache(nn.Module):
     The batch needs "index"; with random crops also "whole" (the whole image) and "crop".
     """
 
+    maps: Tensor
+    known: Tensor
+
     def __init__(self):
         super().__init__()
         self.register_buffer("maps", torch.zeros(0, 2, 0, 0, dtype=torch.float16))

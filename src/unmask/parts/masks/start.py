@@ -1,7 +1,7 @@
 """When a mask that depends on the model may begin."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unmask.core import Batch, Context, Mask
 from unmask.parts.nets.transformer import Record
@@ -18,6 +18,8 @@ class Start(nn.Module):
         decoder builds its output more from mask tokens than from visible ones, after visible ones have led (in an
         untrained decoder mask tokens lead because they are more). Measured every `check_every` steps.
     """
+
+    visible_led: Tensor
 
     def __init__(self, rule: str = "fraction", fraction: float = 0.125, epoch: float = 50, check_every: int = 50):
         super().__init__()

@@ -81,7 +81,7 @@ class ViT(nn.Module):
         self.trunk = Transformer(*self.shape, drop_path=drop_path, layer_scale=layer_scale)
         nn.init.xavier_uniform_(self.embed.weight)
         nn.init.zeros_(self.embed.bias)
-        if class_token:
+        if self.class_token is not None:
             nn.init.normal_(self.class_token, std=0.02)
 
     @property
@@ -91,7 +91,7 @@ class ViT(nn.Module):
 
     def grid_of(self, image: Float[Tensor, "b c h w"]) -> tuple[int, int]:
         """The grid on which this picture is cut."""
-        return patch_grid(*image.shape[-2:], self.patch_size)
+        return patch_grid(image.shape[-2], image.shape[-1], self.patch_size)
 
     def forward(
         self,
