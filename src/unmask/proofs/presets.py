@@ -33,20 +33,20 @@ class Preset:
 PRESETS = {
     "small": Preset(
         data="cifar10.tar",
-        limit=10_000,
-        test=5_000,
+        limit=20_000,
+        test=10_000,
         settings={
             "model": "96x4x3",
             "patch_size": 4,
             "image_size": 32,
             "decoder_width": 64,
-            "decoder_depth": 1,
+            "decoder_depth": 2,
             "decoder_heads": 4,
         },
-        epochs=40,
-        lr=1.5e-3,
-        batch=128,
-        warmup=2,
+        epochs=25,
+        lr=4e-3,
+        batch=64,
+        warmup=1,
     ),
     "full": Preset(
         data="cifar10.tar",
