@@ -112,6 +112,21 @@ class Laboratory:
         self.say(f"{arm.name}, seed {seed}: " + ", ".join(f"{k} {v:.3f}" for k, v in numbers.items() if v is not None))
         return numbers
 
+    def once(self, name: str, compute: Callable[[], float]) -> float:
+        """A number that is measured once and then remembered, so that arms that depend on it keep their cache."""
+        path = self.cache / f"{name}.json"
+        if not path.is_file():
+            self.cache.mkdir(parents=True, exist_ok=True)
+            write_json(path, compute())
+        return json.loads(path.read_text())
+
+    def training_loss(self, arm: Arm, seed: int, since: float) -> float:
+        """The mean loss on the arm's own masks after that share of its training."""
+        folder = self.folder(arm, seed)
+        steps = json.loads((folder / "config.json").read_text())["plan"]["steps"]
+        rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        return statistics.fmean(r["loss"] for r in rows if r["kind"] == "train" and r["step"] > since * steps)
+
     def run(self, arms: Sequence[Arm], seeds: Sequence[int]) -> dict[str, list[dict[str, float]]]:
         """The numbers of every arm for every seed."""
         return {arm.name: [self.measure(arm, seed) for seed in seeds] for arm in arms}

@@ -10,7 +10,8 @@ from unmask.proofs.experiment import Arm
 class Preset:
     """Data, network and recipe of a comparison on small photographs.
 
-    limit: training pictures. test: pictures of each part for kNN and linear probes.
+    limit: training pictures. test: pictures of each part for kNN and linear probes. many: share of the epochs that
+    a comparison of many arms is given.
     """
 
     data: str
@@ -21,10 +22,15 @@ class Preset:
     lr: float
     batch: int
     warmup: float
+    many: float = 1.0
 
     def arm(self, name: str, method: str, longer: float = 1.0, **settings: Any) -> Arm:
         """An arm at this scale; `longer` multiplies the epochs."""
         return Arm(name, method, {**self.settings, **settings}, self.epochs * longer, self.lr, self.batch, self.warmup)
+
+    def shorter(self) -> "Preset":
+        """This scale for a comparison of many arms."""
+        return replace(self, epochs=self.epochs * self.many, warmup=self.warmup * self.many)
 
     def untrained(self) -> Arm:
         return replace(self.arm("untrained", "mae"), epochs=0)
@@ -47,6 +53,7 @@ PRESETS = {
         lr=4e-3,
         batch=64,
         warmup=1,
+        many=0.2,
     ),
     "full": Preset(
         data="cifar10.tar",
