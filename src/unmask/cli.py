@@ -2,33 +2,46 @@
 
 import argparse
 import json
+import re
 import sys
+import warnings
 from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
+from unmask import __version__
 from unmask.train.stopping import REQUEUE, Stopped
 
 MISTAKE, FAILURE = 2, 1  # exit statuses: something asked for that cannot be; something that broke on the way
+INTERRUPTED = 130  # by Ctrl-C, where there is nothing to save
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb. A mistake gives one sentence on standard error and a non-zero status."""
-    options = vars(_parser().parse_args(arguments))
+    found, strangers = _parser().parse_known_args(arguments)
+    options = vars(found)
+    parser = options.pop("parser")
+    if strangers:
+        parser.error(_unknown(strangers[0], parser))
     verb, debug, as_json = options.pop("verb"), options.pop("debug"), options.pop("json", False)
     if "set" in options:
         options |= _settings(options.pop("set"), options)
     try:
-        return _call(verb, options, as_json)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warning  # type: ignore[assignment]
+            return _call(verb, options, as_json)
     except Stopped as stop:
-        print(f"unmask: {stop}", file=sys.stderr)
-        return REQUEUE
+        return _refuse(str(stop), REQUEUE)
+    except KeyboardInterrupt:
+        return _refuse("interrupted", INTERRUPTED)
     except BrokenPipeError:
         return FAILURE
     except Exception as error:
         if debug:
             raise
-        print(f"unmask: {_sentence(error)}", file=sys.stderr)
-        return MISTAKE if isinstance(error, (ValueError, TypeError, FileNotFoundError, FileExistsError)) else FAILURE
+        mistake = isinstance(error, (ValueError, TypeError, FileNotFoundError, FileExistsError))
+        return _refuse(_sentence(error), MISTAKE if mistake else FAILURE)
 
 
 def _call(verb: str, options: dict[str, Any], as_json: bool) -> int:
@@ -40,7 +53,7 @@ def _call(verb: str, options: dict[str, Any], as_json: bool) -> int:
         options["say"] = _to_stderr if as_json else print
     result = getattr(api, verb)(**options)
     if as_json:
-        print(json.dumps(result.to_json() if hasattr(result, "to_json") else result, default=str))
+        print(json.dumps(_plain(result), default=str))
     else:
         text = api.describe(verb, result)
         if text:
@@ -54,8 +67,20 @@ def _named(function) -> set[str]:
     return set(inspect.signature(function).parameters)
 
 
+def _plain(result: Any) -> Any:
+    """The result of a verb as JSON holds it; a path becomes {"out": path}."""
+    if isinstance(result, Path):
+        return {"out": str(result)}
+    content = result.to_json() if hasattr(result, "to_json") else result
+    return json.loads(content) if isinstance(content, str) else content
+
+
 def _to_stderr(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+def _warning(message: Warning | str, *_) -> None:
+    _to_stderr(f"unmask: warning: {message}")
 
 
 def _sentence(error: Exception) -> str:
@@ -70,21 +95,31 @@ def _settings(pairs: list[str], options: dict[str, Any]) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise SystemExit(_usage(f"--set {pair!r} is not name=value, as in --set patch_size=8"))
+            raise SystemExit(_refuse(f"--set {pair!r} is not name=value, as in --set patch_size=8"))
         if name in options:
-            raise SystemExit(_usage(f"--set {name}: {name} is an option of its own, --{name.replace('_', '-')}"))
+            raise SystemExit(_refuse(f"--set {name}: {name} is an option of its own, --{name.replace('_', '-')}"))
         settings[name] = value
     return settings
 
 
-def _usage(text: str) -> int:
+def _refuse(text: str, status: int = MISTAKE) -> int:
     print(f"unmask: {text}", file=sys.stderr)
-    return MISTAKE
+    return status
+
+
+def _unknown(name: str, parser: argparse.ArgumentParser) -> str:
+    """What to say of an argument that the verb does not take."""
+    options = set(re.findall(r"--[a-z][a-z-]+", parser.format_help()))
+    near = get_close_matches(name.partition("=")[0], options, n=1)
+    hint = f", did you mean {near[0]}?" if near else ""
+    if "--set" in options and name.startswith("-"):
+        hint += "; arguments of the method are given as --set NAME=VALUE"
+    return f"argument {name} is unknown{hint}"
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str):
-        raise SystemExit(_usage(f"{message}; `{self.prog} --help` shows the options"))
+        raise SystemExit(_refuse(f"{message}; `{self.prog} --help` shows the options"))
 
 
 def _words(text: str) -> list[str]:
@@ -93,10 +128,12 @@ def _words(text: str) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser("unmask", description="Masked pretraining on your own unlabelled data.")
+    parser.add_argument("--version", action="version", version=f"unmask {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb", parser_class=_Parser)
 
     def verb(name: str, about: str, reports: bool = True) -> argparse.ArgumentParser:
-        added = verbs.add_parser(name, help=about, description=about)
+        added = verbs.add_parser(name, help=about, description=about, allow_abbrev=False)
+        added.set_defaults(parser=added)
         added.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if reports:
             added.add_argument("--json", action="store_true", help="print the result as JSON, messages to stderr")
@@ -129,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--clip", type=float, help="largest gradient norm")
     one.add_argument("--ema", type=float, help="decay of a moving average of the weights")
     one.add_argument("--workers", type=int, default=0)
+    one.add_argument("--limit", type=int, help="train on at most so many pictures, chosen at random")
     one.add_argument("--bad-budget", type=float, default=0.001, help="share of unreadable pictures that is accepted")
     for name in ("save", "monitor", "log"):
         one.add_argument(f"--{name}-every", type=int, metavar="STEPS")
@@ -143,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--workers", type=int)
     one.add_argument("--device", default="auto")
     one.add_argument("--accept-data-change", action="store_true")
-    one.add_argument("--quiet", action="store_false", dest="progress")
+    one.add_argument("--quiet", action="store_false", dest="progress", help="no progress bar")
 
     one = verb("evaluate", "Measure the features of a run on labelled data.")
     one.add_argument("run")
@@ -159,9 +197,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", help="save the fine-tuned classifier here")
     one.add_argument("--epochs", type=int, default=100)
     one.add_argument("--batch", type=int, default=128)
-    one.add_argument("--lr", type=float, help="base learning rate per 256 samples")
+    one.add_argument("--lr", type=float, default=5e-4, help="base learning rate per 256 samples")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--device", default="auto")
+    one.add_argument("--quiet", action="store_false", dest="progress", help="no progress bar")
 
     one = verb("embed", "Write one feature vector per picture.")
     one.add_argument("run")
@@ -212,6 +251,7 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="part of the data, such as train")
     parser.add_argument("--channels", type=_words, help="names of the channels to use, in order")
     parser.add_argument("--fit", default="crop", help="crop, or pad with what is padded left out of the loss")
+    parser.add_argument("--smallest", type=int, default=1, help="refuse pictures with a shorter side, in pixels")
 
 
 if __name__ == "__main__":

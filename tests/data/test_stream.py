@@ -127,11 +127,12 @@ def test_the_default_budget_is_one_in_a_thousand(source):
         list(TrainingStream(source, card, TrainingView(8), seed=0, batch=8, steps=3))
 
 
-def test_a_set_that_became_unreadable_ends_instead_of_searching_for_ever(source):
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_set_that_became_unreadable_ends_instead_of_searching_for_ever(source, workers):
     card = inspect(source)
     damage(source, *range(COUNT))
     with pytest.raises(TooManyUnreadable):
-        next(iter(TrainingStream(source, card, TrainingView(8), seed=0, batch=8, steps=3, budget=1.0)))
+        list(TrainingStream(source, card, TrainingView(8), seed=0, batch=8, steps=3, budget=1.0, workers=workers))
 
 
 def test_a_picture_of_another_kind_is_replaced_and_counted(source, make):

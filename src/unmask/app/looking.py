@@ -2,21 +2,25 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
-from unmask.app.catalogue import create, recipe
+from unmask.app.catalogue import builder, create, recipe
 from unmask.app.pictures import reconstruction_panel, save_png
-from unmask.app.runs import SNAPSHOTS, Loaded, load
+from unmask.app.runs import SNAPSHOTS, Loaded, few, load, new_file
 from unmask.app.training import default_sizes, divide
 from unmask.app.watching import spread
 from unmask.core import Context
+from unmask.core.assembly import read_settings
 from unmask.data.card import DataCard
 from unmask.data.card import inspect as measure
-from unmask.data.source import Source
+from unmask.data.picture import Picture, Unreadable
+from unmask.data.source import Item, Source
 from unmask.data.sources import open_source
 from unmask.data.stream import EvaluationBatches, TrainingStream, evaluation_batches
 from unmask.data.views import EvaluationView, TrainingView
@@ -36,6 +40,7 @@ def inspect(
     split: str | None = None,
     channels: Sequence[str] | None = None,
     fit: str = "crop",
+    smallest: int = 1,
     method: str = "mae",
     model: str | None = None,
     say: Callable[[str], None] = print,
@@ -43,8 +48,12 @@ def inspect(
 ) -> DataCard:
     """Measures a data set and says what training would do with it and how long an epoch would take here.
 
-    everything: decode every picture, not a sample of 2,000. out: also save the card as JSON there.
+    everything: decode every picture, not a sample of 2,000. out: also save the card as JSON there. settings: as for
+    `pretrain`.
     """
+    if model is not None:
+        settings["model"] = model
+    settings = read_settings(builder(method), settings)
     source = open_source(data, channels)
     splits = source.splits()
     if split is not None:
@@ -53,18 +62,24 @@ def inspect(
         say(f"parts of the data: {', '.join(f'{name} ({len(rows)})' for name, rows in splits.items())}")
     card = measure(source, limit=None if everything else 2000)
     if out is not None:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_text(card.to_json() + "\n")
-    if model is not None:
-        settings["model"] = model
     settings = {**default_sizes(card, settings), "channels": len(card.channels), **settings}
     published = recipe(method)
-    view = TrainingView(settings["image_size"], crop=published.crop, flip=published.flip, fit=fit)
+    view = TrainingView(
+        settings["image_size"],
+        crop=published.crop,
+        flip=published.flip,
+        whole=settings.get("refresh") == "image",
+        fit=fit,
+        smallest=smallest,
+    )
     say(card.to_text(view, _estimate(source, card, view, method, settings) if len(card.kinds) <= 1 else None))
     return card
 
 
 def _estimate(source: Source, card: DataCard, view: TrainingView, method: str, settings: dict[str, Any]) -> str:
-    """How long an epoch takes here, from a few real steps on a few samples."""
+    """How long an epoch takes here, from a few real steps on a few samples, as late in a training."""
     built = create(method, **settings)
     batch = min(TRIED_BATCH, len(source))
     stream = iter(TrainingStream(source, card, view, seed=0, batch=batch, steps=TRIED + 1, budget=1.0))
@@ -74,7 +89,7 @@ def _estimate(source: Source, card: DataCard, view: TrainingView, method: str, s
             began = time.monotonic()
         optimiser.zero_grad()
         found = next(stream)
-        terms = built.losses(found, Context(generator=torch.Generator().manual_seed(step)))
+        terms = built.losses(found, Context(1.0, step, generator=torch.Generator().manual_seed(step)))
         torch.stack(list(terms.values())).sum().backward()
         optimiser.step()
     rate = TRIED * batch / (time.monotonic() - began)
@@ -95,17 +110,22 @@ def _duration(seconds: float) -> str:
 def pictures_of(loaded: Loaded, data: str | Path | None) -> Source:
     """The named data, or the run's own; its channels brought into the order of the run.
 
-    Raises ValueError where a channel that the encoder was trained on is missing.
+    Raises ValueError where a channel that the encoder was trained on is missing, or the type of the values differs.
     """
     wanted = loaded.card.channels
     source = open_source(data or loaded.config.data["spec"], loaded.config.data["channels"])
-    found = source.read(_first_readable(source)).channels
-    if tuple(found) == tuple(wanted):
+    picture = _first_readable(source)
+    if picture.values.dtype != loaded.card.dtype:
+        raise ValueError(
+            f"{source.origin} has values of {picture.values.dtype}, the run was trained on {loaded.card.dtype};"
+            " give data of this type"
+        )
+    if picture.channels == wanted:
         return source
-    if set(wanted) <= set(found):
+    if set(wanted) <= set(picture.channels):
         return open_source(data or loaded.config.data["spec"], wanted)
     raise ValueError(
-        f"{source.origin} has the channels {', '.join(found)}, the run was trained on {', '.join(wanted)};"
+        f"{source.origin} has the channels {', '.join(picture.channels)}, the run was trained on {', '.join(wanted)};"
         " give data with these channels"
     )
 
@@ -117,22 +137,21 @@ def unseen(loaded: Loaded, data: str | Path | None) -> Source:
     return source if data is not None else divide(source, where["split"], where["limit"])[1]
 
 
-def _first_readable(source: Source) -> int:
-    from unmask.data.picture import Unreadable
-
+def _first_readable(source: Source) -> Picture:
     for i in range(len(source)):
-        try:
-            source.read(i)
-        except Unreadable:
-            continue
-        return i
+        with suppress(Unreadable):
+            return source.read(i)
     raise ValueError(f"{source.origin} holds no readable picture")
 
 
 def batches_of(loaded: Loaded, source: Source, batch: int = 64, targets: bool = False) -> EvaluationBatches:
-    """The pictures as the run's encoder expects them: its size, its statistics, never masked or mirrored."""
-    view = EvaluationView(loaded.config.settings["image_size"], fit=loaded.config.data["fit"])
-    return evaluation_batches(source, loaded.card, view, batch, targets=targets)
+    """The pictures as the run's encoder expects them: its size, its statistics, never masked or mirrored.
+
+    Those that cannot be read are left out and counted in `faults`.
+    """
+    where = loaded.config.data
+    view = EvaluationView(loaded.config.settings["image_size"], fit=where["fit"], smallest=where["smallest"])
+    return evaluation_batches(source, loaded.card, view, batch, targets=targets, budget=1.0)
 
 
 def embed(
@@ -152,26 +171,34 @@ def embed(
     out = Path(out)
     if out.suffix not in (".parquet", ".npy"):
         raise ValueError(f"{out} is neither .parquet nor .npy; name one of them")
+    if batch < 1:
+        raise ValueError(f"batch {batch} must be at least 1")
     loaded = load(run)
+    chosen = choose_device(device)
     source = pictures_of(loaded, data)
     batches = batches_of(loaded, source, batch)
     rows, parts = [], []
-    for index, vectors in vectors_of(loaded.method, batches, block, choose_device(device)):
-        rows += index.tolist()
-        parts.append(vectors.numpy())
-    if batches.faults:
-        say(f"left out {len(batches.faults)} unreadable pictures: {', '.join(list(batches.faults)[:5])}")
-    table = np.concatenate(parts)
-    if out.suffix == ".npy":
-        np.save(out, table)
-    else:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        names, labels = zip(*((source.items[i].name, source.items[i].label) for i in rows), strict=True)
-        columns = {"name": list(names), "label": list(labels), "vector": list(table)}
-        pq.write_table(pa.table(columns), out)
+    with new_file(out) as file:
+        for index, vectors in vectors_of(loaded.method, batches, block, chosen):
+            rows += index.tolist()
+            parts.append(vectors.numpy())
+        if batches.faults:
+            say(f"left out {len(batches.faults)} pictures that cannot be used: {few(list(batches.faults))}")
+        table = np.concatenate(parts)
+        _write_vectors(file, out.suffix, [source.items[i] for i in rows], table)
     return {"file": str(out), "count": len(rows), "width": int(table.shape[1]), "left_out": dict(batches.faults)}
+
+
+def _write_vectors(file: Path, kind: str, items: Sequence[Item], table: Float[np.ndarray, "n d"]) -> None:
+    if kind == ".npy":
+        with file.open("wb") as opened:
+            np.save(opened, table)
+        return
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {"name": [i.name for i in items], "label": [i.label for i in items], "vector": list(table)}
+    pq.write_table(pa.table(columns), file)
 
 
 def view(

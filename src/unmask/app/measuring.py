@@ -1,7 +1,9 @@
 """Measuring a run on labelled data: evaluate and finetune."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,13 @@ import torch
 from unmask.app.catalogue import card as about
 from unmask.app.catalogue import recipe
 from unmask.app.looking import batches_of, pictures_of
-from unmask.app.runs import load, write_json
+from unmask.app.runs import Loaded, few, load, write_json
 from unmask.app.watching import spread
 from unmask.core import Batch
 from unmask.data.source import Source
 from unmask.data.stream import TrainingStream
 from unmask.data.views import TrainingView
+from unmask.evaluate.finetune import Classifier
 from unmask.evaluate.finetune import finetune as train_classifier
 from unmask.evaluate.mixing import Mixing
 from unmask.evaluate.report import Report
@@ -27,6 +30,7 @@ from unmask.train.engine import choose_device, choose_precision
 
 EVALUATION = "evaluation.json"
 CROP = (0.08, 1.0)  # share of the area of a random crop in MAE's fine-tuning
+UNREADABLE = 1.0  # share of the pictures that may be left out; they are named in the result
 
 
 def evaluate(
@@ -41,7 +45,8 @@ def evaluate(
     """Probes every block on labelled data, chooses the block on validation and reports its test score.
 
     data: default is the run's own. limit: most pictures of every part, evenly spaced. The table is also saved in the
-    run folder as evaluation.json. Raises ValueError where the data has no labels (or masks, for segmentation).
+    run folder as evaluation.json, if that can be written. Raises ValueError where the data has no labels (or masks,
+    for segmentation).
     """
     loaded = load(run)
     device_ = choose_device(device)
@@ -50,8 +55,24 @@ def evaluate(
         name: batches_of(loaded, part, targets="segmentation" in probes)
         for name, part in divided(source, loaded.config.data["split"], limit).items()
     }
-    report = probe(loaded.method, **parts, probes=probes, device=device_, seed=seed, card=about(loaded.config.method))
-    write_json(Path(run) / EVALUATION, report.to_json())
+    report = probe(
+        loaded.method,
+        parts["train"],
+        parts.get("validation"),
+        parts.get("test"),
+        probes,
+        device=device_,
+        seed=seed,
+        card=about(loaded.config.method),
+    )
+    faults = [name for part in parts.values() for name in part.faults]
+    if faults:
+        left = f"left out {len(faults)} pictures that cannot be used: {few(faults)}"
+        report = replace(report, note="; ".join(filter(None, (report.note, left))))
+    try:
+        write_json(Path(run) / EVALUATION, report.to_json())
+    except OSError as error:
+        warnings.warn(f"the table is not saved in {run} ({error.strerror})", stacklevel=2)
     return report
 
 
@@ -62,7 +83,7 @@ def finetune(
     out: str | Path | None = None,
     epochs: int = 100,
     batch: int = 128,
-    lr: float | None = None,
+    lr: float = 5e-4,
     seed: int = 0,
     device: str = "auto",
     progress: bool = True,
@@ -71,8 +92,7 @@ def finetune(
 
     The run itself stays as it is. Parts that the data lacks are held out from train, in every class.
     data: default is the run's own. out: new folder for the classifier, as safetensors and JSON.
-    lr: base learning rate per 256 samples; default: the usual one for fine-tuning.
-    Raises ValueError where the data has no labels.
+    lr: base learning rate per 256 samples. Raises ValueError where the data has no labels.
     """
     if epochs < 1 or batch < 1:
         raise ValueError(f"epochs {epochs} and batch {batch} must be at least 1")
@@ -80,53 +100,67 @@ def finetune(
     chosen = choose_device(device)
     source = pictures_of(loaded, data)
     parts = labelled(source, loaded.config.data["split"], seed)
-    train = parts.pop("train")
+    train = parts["train"]
+    labels = torch.tensor([train.label(i) for i in range(len(train))])
     batch = min(batch, len(train))
     steps = max(1, round(epochs * len(train) / batch))
-    view = TrainingView(
-        loaded.config.settings["image_size"],
-        crop=CROP,
-        flip=recipe(loaded.config.method).flip,
-        fit=loaded.config.data["fit"],
+    stream = TrainingStream(
+        train, loaded.card, _augmented(loaded), seed=seed, batch=batch, steps=steps, budget=UNREADABLE
     )
-    stream = TrainingStream(train, loaded.card, view, seed=seed, batch=batch, steps=steps)
-    labels = torch.tensor([train.label(i) for i in range(len(train))])
     torch.manual_seed(seed)
     with ExitStack() as stack:
         folder = None if out is None else stack.enter_context(new_folder(out))  # refused before the work, not after it
         found = train_classifier(
             loaded.method,
             Labelled(stream, labels, progress),
-            **{name: batches_of(loaded, part) for name, part in parts.items()},
+            batches_of(loaded, parts["validation"]),
+            batches_of(loaded, parts["test"]),
             steps=steps,
             labels=labels,
+            lr=lr,
             mixing=Mixing(seed=seed),
             device=chosen,
             precision="bf16" if choose_precision("auto", chosen) == "bf16" else None,
-            **({} if lr is None else {"lr": lr}),
         )
         report = {
             "metric": found.metric,
             "test": found.test,
             "validation": [list(pair) for pair in found.validation],
             "classes": list(source.classes),
-            "samples": {"train": len(train), **{name: len(part) for name, part in parts.items()}},
+            "samples": {name: len(part) for name, part in parts.items()},
             "steps": steps,
             "batch": batch,
             "seed": seed,
+            "left_out": list(stream.faults),
         }
         if folder is not None:
-            facts = {
-                **description(loaded.method, loaded.card, True, {"method": loaded.config.method, "step": loaded.step}),
-                "classes": list(source.classes),
-            }
-            encoder = found.classifier.method.encoder.state_dict()
-            tensors = {f"encoder.{name}": value for name, value in encoder.items()}
-            tensors |= {f"head.{name}": value for name, value in found.classifier.head.state_dict().items()}
-            write_tensors(folder / "model.safetensors", tensors, facts)
-            write_json(folder / "config.json", {"names": "unmask", "unmask": facts, "report": report})
-            report = {**report, "out": str(out)}
-    return report
+            _save(folder, loaded, found.classifier, report)
+    return report if out is None else {**report, "out": str(out)}
+
+
+def _augmented(loaded: Loaded) -> TrainingView:
+    where = loaded.config.data
+    return TrainingView(
+        loaded.config.settings["image_size"],
+        crop=CROP,
+        flip=recipe(loaded.config.method).flip,
+        fit=where["fit"],
+        smallest=where["smallest"],
+    )
+
+
+def _save(folder: Path, loaded: Loaded, classifier: Classifier, report: dict[str, Any]) -> None:
+    """Encoder and head as model.safetensors and config.json."""
+    facts = description(
+        loaded.method, loaded.card, True, {"method": loaded.config.method, "classes": report["classes"]}
+    )
+    tensors = {
+        f"{part}.{name}": value
+        for part, network in (("encoder", classifier.method.get_submodule("encoder")), ("head", classifier.head))
+        for name, value in network.state_dict().items()
+    }
+    write_tensors(folder / "model.safetensors", tensors, facts)
+    write_json(folder / "config.json", {"names": "unmask", "unmask": facts, "report": report})
 
 
 class Labelled:
@@ -138,8 +172,10 @@ class Labelled:
     def __iter__(self) -> Iterator[Batch]:
         from tqdm import tqdm
 
-        for found in tqdm(self.stream, disable=not self.progress, unit="step", dynamic_ncols=True):
-            yield found | {"label": self.labels[found["index"]]}
+        with tqdm(total=len(self.stream), disable=not self.progress, unit="step", dynamic_ncols=True) as bar:
+            for found in self.stream:
+                bar.update(1)
+                yield found | {"label": self.labels[found["index"]]}
 
 
 def labelled(source: Source, split: str | None, seed: int) -> dict[str, Source]:

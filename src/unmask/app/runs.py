@@ -1,8 +1,12 @@
 """Run folders: what a training writes and what every other verb reads."""
 
+import gzip
 import json
 import os
 import platform
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +17,13 @@ import unmask
 from unmask.app.catalogue import create
 from unmask.core import Method
 from unmask.data.card import DataCard
-from unmask.train.checkpoint import FOLDER, Checkpoint, all_steps, newest, open_checkpoint
+from unmask.data.source import Source
+from unmask.train.checkpoint import FOLDER, Checkpoint, all_steps, newest, open_checkpoint, write_atomically
+from unmask.train.trackers import SPEED
 
 SNAPSHOTS = "snapshots"  # the method alone, at logarithmically spaced steps
+NAMES = "names.json.gz"  # name and size of every training picture
+SHOWN = 5  # names given of a long list
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,24 @@ def write_json(path: Path, value: Any) -> None:
     os.replace(beside, path)
 
 
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A file to write that takes the name `path` when it is whole; a place that cannot hold it is refused at once."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file to write")
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+    except OSError as error:
+        raise PermissionError(f"{path} cannot be written ({error.strerror}); choose another place") from error
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def read_config(run: Path) -> Config:
     """Raises FileNotFoundError where the folder holds no run."""
     path = run / "config.json"
@@ -78,6 +104,48 @@ def read_config(run: Path) -> Config:
 
 def read_card(run: Path) -> DataCard:
     return DataCard.from_json(json.loads((run / "data_card.json").read_text()))
+
+
+def has_begun(run: Path) -> bool:
+    """Whether the run has checkpoints, or had some: a run that ended before the first has nothing to lose."""
+    speed = run / SPEED
+    return bool(all_steps(run)) or (speed.is_file() and speed.stat().st_size > 0)
+
+
+def check_origin(run: Path, config: Config, checkpoint: Checkpoint) -> None:
+    """Raises ValueError where a checkpoint is of another method or other sizes than the run folder says."""
+    theirs = checkpoint.state.get("config", {})
+    for name, here in (("method", config.method), ("settings", config.settings)):
+        there = theirs.get(name)
+        if json.dumps(there, sort_keys=True) != json.dumps(here, sort_keys=True):
+            raise ValueError(
+                f"{checkpoint.path} is of another run: its {name} is {there}, that of {run} is {here};"
+                " put the run's own checkpoints back"
+            )
+
+
+def write_names(run: Path, training: Source) -> None:
+    """Notes which pictures the run trains on, so that a later change can be named."""
+    text = json.dumps({item.name: item.size for item in training.items})
+    write_atomically(run / NAMES, [gzip.compress(text.encode(), mtime=0)])
+
+
+def changes(run: Path, training: Source) -> str:
+    """In what the training pictures differ from those that the run began with: counts and a few names."""
+    path = run / NAMES
+    before = json.loads(gzip.decompress(path.read_bytes())) if path.is_file() else {}
+    now = {item.name: item.size for item in training.items}
+    found = {
+        "removed": [name for name in before if name not in now],
+        "added": [name for name in now if name not in before],
+        "of another size": [name for name in now if name in before and now[name] != before[name]],
+    }
+    return ", ".join(f"{len(names)} {what}: {few(names)}" for what, names in found.items() if names)
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names of a list."""
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def read_checkpoint(run: Path, step: int | None = None) -> Checkpoint:
@@ -100,6 +168,9 @@ def load(run: str | Path, step: int | None = None, average: bool = True) -> Load
     run = Path(run)
     config, card = read_config(run), read_card(run)
     checkpoint = read_checkpoint(run, step)
+    check_origin(run, config, checkpoint)
+    for warning in checkpoint.warnings:
+        warnings.warn(warning, stacklevel=2)
     method = create(config.method, **config.settings)
     method.load_state_dict(checkpoint.tensors("method"))
     if average and step is None and config.plan.get("ema"):

@@ -7,6 +7,7 @@ from typing import Any
 from unmask.app.runs import load, read_config
 from unmask.train.checkpoint import newest
 
+PICKLE = "torch archive"
 TARGETS = ("timm", "transformers", "onnx", "torch")
 
 
@@ -26,7 +27,10 @@ def export(run: str | Path, to: str, out: str | Path, *, encoder_only: bool = Fa
 
 
 def info(file: str | Path) -> dict[str, Any]:
-    """What a run, an export or a weight file is: kind, method, sizes, data, step, hash."""
+    """What a run, an export or a weight file is: kind, method, sizes, data, step, hash.
+
+    Raises ValueError for a pickle, which is never opened.
+    """
     path = Path(file)
     if (path / "config.json").is_file() and (path / "data_card.json").is_file():
         config, checkpoint = read_config(path), newest(path)
@@ -47,4 +51,9 @@ def info(file: str | Path) -> dict[str, Any]:
     from unmask.interop.describe import describe
 
     found = describe(path)
-    return found if isinstance(found, dict) else vars(found)
+    if found.kind == PICKLE:
+        raise ValueError(
+            f"{path} is a torch archive ({found.bytes:,} bytes, sha256 {found.sha256[:16]}), a pickle that can run"
+            " code, and is not opened; save its tensors as .safetensors"
+        )
+    return found.to_json()

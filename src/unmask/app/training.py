@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,21 @@ from typing import Any
 import torch
 
 from unmask.app.catalogue import builder, create, recipe
-from unmask.app.runs import Config, read_card, read_checkpoint, read_config, versions, write_json
+from unmask.app.runs import (
+    Config,
+    changes,
+    check_origin,
+    has_begun,
+    read_card,
+    read_checkpoint,
+    read_config,
+    versions,
+    write_json,
+    write_names,
+)
 from unmask.app.watching import Watcher
 from unmask.core import Method
-from unmask.core.assembly import arguments
+from unmask.core.assembly import arguments, read_settings
 from unmask.data.card import DataCard, inspect
 from unmask.data.source import Source
 from unmask.data.sources import open_source
@@ -56,6 +68,7 @@ def pretrain(
     limit: int | None = None,
     channels: Sequence[str] | None = None,
     fit: str = "crop",
+    smallest: int = 1,
     bad_budget: float = 0.001,
     save_every: int | None = None,
     monitor_every: int | None = None,
@@ -69,7 +82,8 @@ def pretrain(
 
     lr: base learning rate per 256 samples; default: the recipe's. warmup: epochs. batch: the effective one.
     ema: decay of a moving average of the weights. `epochs=0` saves the untrained network. settings: arguments of the
-    method and of its parts, such as image_size=64, patch_size=8, ratio=0.6.
+    method and of its parts, such as image_size=64, patch_size=8, ratio=0.6. smallest: pictures with a shorter side
+    are refused. bad_budget: share of refused and unreadable pictures above which the run stops.
 
     Raises ValueError for anything that does not fit together, before data or model are touched where possible.
     """
@@ -77,10 +91,12 @@ def pretrain(
     known = arguments(builder(method))  # an unknown method or setting fails before anything is read
     if model is not None:
         settings["model"] = model
+    settings = read_settings(builder(method), settings)
     create_check(method, settings)
     chosen = choose_device(device)
+    precision = choose_precision(precision, chosen)
     with ExitStack() as stack:
-        _claim(out, stack)
+        _claim(out, stack, say)
         source = open_source(data, channels)
         training, _ = divide(source, split, limit)
         card = inspect(training)
@@ -96,7 +112,7 @@ def pretrain(
             warmup=warmup,
             seed=seed,
             accumulation=accumulation,
-            precision=choose_precision(precision, chosen),
+            precision=precision,
             compile=compile,
             clip=clip,
             ema=ema,
@@ -105,11 +121,12 @@ def pretrain(
             log_every=log_every,
         )
         where = {
-            "spec": str(data),
+            "spec": str(Path(data).absolute()) if Path(data).exists() else str(data),
             "split": split,
             "limit": limit,
             "channels": list(channels) if channels else None,
             "fit": fit,
+            "smallest": smallest,
             "bad_budget": bad_budget,
             "workers": workers,
             "trackers": list(trackers),
@@ -137,23 +154,30 @@ def resume(
     config, card = read_config(run), read_card(run)
     chosen = choose_device(device)
     with ExitStack() as stack:
-        hold(run, stack)
-        checkpoint = read_checkpoint(run)
-        for warning in checkpoint.warnings:
-            say(f"warning: {warning}")
+        hold(run, stack, say)
+        checkpoint = read_checkpoint(run) if has_begun(run) else None
+        if checkpoint is not None:
+            check_origin(run, config, checkpoint)
+            for warning in checkpoint.warnings:
+                say(f"warning: {warning}")
         plan = Plan.from_json(config.plan)
-        if checkpoint.step >= plan.steps:
+        if checkpoint is not None and checkpoint.step >= plan.steps:
             say(f"{run} is complete: step {checkpoint.step} of {plan.steps}; nothing to resume")
             return run
         source = open_source(data or config.data["spec"], config.data["channels"])
         training, _ = divide(source, config.data["split"], config.data["limit"])
-        if training.fingerprint() != card.fingerprint and not accept_data_change:
-            raise ValueError(
-                f"the data of {config.data['spec']} has changed since the run began: {len(training)} pictures now,"
-                f" {card.count} then; restore it, or pass --accept-data-change"
-            )
+        if training.fingerprint() != card.fingerprint:
+            if not accept_data_change:
+                raise ValueError(
+                    f"the data of {data or config.data['spec']} has changed since the run began: {len(training)}"
+                    f" pictures now, {card.count} then ({changes(run, training)}); restore it, or pass"
+                    " --accept-data-change"
+                )
+            card = replace(card, fingerprint=training.fingerprint(), count=len(training))
         if workers is not None:
             config.data["workers"] = workers
+        if checkpoint is not None and checkpoint.step == 0:
+            checkpoint = None  # begun anew, so that what is looked at before the first step is there
         _run(run, config, card, source, plan, chosen, progress, say, checkpoint)
     return run
 
@@ -161,10 +185,11 @@ def resume(
 def divide(source: Source, split: str | None = None, limit: int | None = None) -> tuple[Source, Source]:
     """Training and held-out part: the named split and the validation split, or a fixed random share.
 
-    limit: most training pictures, a fixed random choice.
-
-    The test split, if there is one, is never touched here.
+    limit: most training pictures, a fixed random choice. The training part is in the order of the names, so that
+    another listing of the same data gives the same run. The test split, if there is one, is never touched here.
     """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit {limit} leaves no picture; give at least 1, or none at all")
     splits = source.splits()
     if split is not None and split not in splits:
         raise ValueError(f"split {split!r} is not in the data; there are {', '.join(splits) or 'none'}")
@@ -178,7 +203,7 @@ def divide(source: Source, split: str | None = None, limit: int | None = None) -
         if count < 1:
             raise ValueError(f"{len(part)} pictures are too few to hold any out; give at least {round(1 / HELD_OUT)}")
         held, order = part.subset(sorted(order[:count])), order[count:]
-    return part.subset(sorted(order[:limit])), held
+    return part.subset(sorted(order[:limit], key=lambda i: part.items[i].name)), held
 
 
 def default_sizes(card: DataCard, settings: dict[str, Any]) -> dict[str, Any]:
@@ -201,15 +226,17 @@ def create_check(method: str, settings: dict[str, Any]) -> None:
         create(method, **settings)
 
 
-def hold(run: Path, stack: ExitStack) -> RunLock | None:
+def hold(run: Path, stack: ExitStack, say: Callable[[str], None]) -> None:
     """Locks the run folder for this training; of several processes of one training, the first does."""
-    return stack.enter_context(RunLock(run)) if int(os.environ.get("RANK", "0")) == 0 else None
+    if int(os.environ.get("RANK", "0")) == 0:
+        for note in stack.enter_context(RunLock(run)).notes:
+            say(note)
 
 
-def _claim(out: Path, stack: ExitStack) -> None:
-    """Makes the run folder and locks it; refuses one that holds another run."""
-    hold(out, stack)
-    if int(os.environ.get("RANK", "0")) == 0 and (out / "config.json").exists():
+def _claim(out: Path, stack: ExitStack, say: Callable[[str], None]) -> None:
+    """Makes the run folder and locks it; refuses one that holds another run, but not one that never began."""
+    hold(out, stack, say)
+    if int(os.environ.get("RANK", "0")) == 0 and has_begun(out):
         raise ValueError(f"{out} already holds a run; continue it with `unmask resume {out}` or choose another --out")
 
 
@@ -233,11 +260,18 @@ def _run(
     size = config.settings["image_size"]
     published = recipe(config.method)
     needs_whole = config.settings.get("refresh") == "image"
-    view = TrainingView(size, crop=published.crop, flip=published.flip, whole=needs_whole, fit=config.data["fit"])
+    view = TrainingView(
+        size,
+        crop=published.crop,
+        flip=published.flip,
+        whole=needs_whole,
+        fit=config.data["fit"],
+        smallest=config.data["smallest"],
+    )
     if engine.process == 0:
-        if resumed is None:
-            write_json(out / "data_card.json", json.loads(card.to_json()))
-            write_json(out / "config.json", config.to_json())
+        write_names(out, training)
+        write_json(out / "data_card.json", json.loads(card.to_json()))
+        write_json(out / "config.json", config.to_json())
         say(_announce(config, card, plan, len(held_out), engine))
     streams: list[TrainingStream] = []
 
@@ -263,8 +297,7 @@ def _run(
     logs = watcher = None
     if engine.process == 0:
         logs = Logs(out, out.name, ("tensorboard", *config.data["trackers"]), config.to_json())
-        if resumed is not None:
-            logs.rewind(resumed.step)
+        logs.rewind(-1 if resumed is None else resumed.step)
         watcher = Watcher(out, config, card, training, held_out, logs, engine.accelerator.device, say)
     state = {"config": config.to_json(), "data_card": json.loads(card.to_json())}
     began = time.monotonic()

@@ -7,7 +7,7 @@ import torch
 
 from unmask.app.pictures import reconstruction_panel, save_png
 from unmask.app.report import read_log
-from unmask.app.runs import Config
+from unmask.app.runs import Config, few
 from unmask.core import Batch, Context, Method
 from unmask.data.card import DataCard
 from unmask.data.source import Source
@@ -40,9 +40,14 @@ class Watcher:
         device: torch.device,
         say: Callable[[str], None] = print,
     ):
-        view = EvaluationView(config.settings["image_size"], fit=config.data["fit"])
-        self.batches = list(evaluation_batches(spread(held, MOST), card, view, BATCH))
-        references = evaluation_batches(spread(training, REFERENCES), card, view, BATCH)
+        view = EvaluationView(config.settings["image_size"], fit=config.data["fit"], smallest=config.data["smallest"])
+        looked_at = evaluation_batches(spread(held, MOST), card, view, BATCH, budget=1.0)
+        self.batches = list(looked_at)
+        if looked_at.faults:
+            say(f"{len(looked_at.faults)} held-out pictures cannot be used: {few(list(looked_at.faults))}")
+        if not self.batches:
+            raise ValueError(f"none of {len(looked_at.faults)} held-out pictures of {held.origin} can be used")
+        references = evaluation_batches(spread(training, REFERENCES), card, view, BATCH, budget=1.0)
         self.references = list(references) if training.classes else None
         self.out, self.card, self.logs, self.device, self.say = out, card, logs, device, say
         self.plan = config.plan
@@ -78,6 +83,8 @@ class Watcher:
 
 def spread(source: Source, count: int) -> Source:
     """At most `count` samples at equal distances, so that every class has its share."""
+    if count < 1:
+        raise ValueError(f"{count} pictures are too few; ask for at least 1")
     step = max(1, len(source) // count)
     return source.subset(range(0, step * min(count, len(source)), step))
 

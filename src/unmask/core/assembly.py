@@ -37,14 +37,18 @@ def assemble(build: Callable, settings: dict[str, Any]) -> Any:
 
     Raises ValueError for a name that nothing takes (with the nearest known ones) or a value of the wrong kind.
     """
+    return _build(build, "", read_settings(build, settings), {})
+
+
+def read_settings(build: Callable, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings, each as its argument's type. Raises as `assemble` does."""
     known = arguments(build)
     for name in settings:
         if name not in known:
             near = get_close_matches(name, known, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(known))}"
             raise ValueError(f"argument {name!r} is unknown; {hint}")
-    values = {name: parse(value, known[name]) for name, value in settings.items()}
-    return _build(build, "", values, {})
+    return {name: parse(value, known[name]) for name, value in settings.items()}
 
 
 def parse(value: Any, argument: Argument) -> Any:

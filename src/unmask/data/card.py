@@ -34,7 +34,7 @@ class DataCard:
     channels, dtype: of most pictures. kinds: how many of the measured pictures are of which kind.
     minimum ... std: per channel, over pixels that are not missing.
     sizes: smallest, median and largest (height, width), each side for itself.
-    missing: share of the pixels. bytes: of all files.
+    missing: share of the pixels. bytes: of all files. targets: pictures with a segmentation mask.
     duplicates: measured pictures whose pixels equal those of another, which is named.
     unreadable: measured pictures that cannot be read, and files that were refused, with the reason.
     """
@@ -57,6 +57,7 @@ class DataCard:
     duplicates: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     bytes: int = 0
+    targets: int = 0
 
     @property
     def kind(self) -> str:
@@ -204,6 +205,7 @@ def _card(source, found: Moments, example: Picture, kinds, sizes, duplicates, un
         duplicates=duplicates,
         unreadable=unreadable | source.refused,
         bytes=sum(item.size for item in source.items),
+        targets=sum(item.target is not None for item in source.items),
     )
 
 

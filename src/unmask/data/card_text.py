@@ -19,6 +19,8 @@ def card_text(card: DataCard, view=None, estimate: str | None = None) -> str:
     ]
     if len(card.kinds) > 1:
         rows += [("mixed" if i == 0 else "", f"{n:,} x {kind}") for i, (kind, n) in enumerate(card.kinds.items())]
+    if card.targets:
+        rows.append(("masks", f"{card.targets:,} pictures have a segmentation mask"))
     if card.missing:
         rows.append(("missing", f"{card.missing:.2%} of the pixels (not a number, or no data)"))
     rows.append(("duplicates", _some(card.duplicates, "equals") or f"none among {card.measured:,}"))

@@ -36,14 +36,16 @@ class MicroBatches(Dataset):
         self.processes, self.process, self.accumulation = processes, process, accumulation
         self.size = batch // (processes * accumulation)
 
-    def __getitem__(self, k: int) -> tuple[Batch, dict[str, str]]:
+    def __getitem__(self, k: int) -> tuple[Batch | None, dict[str, str]]:
         step, part = divmod(k, self.accumulation)
         first = step * self.batch + (part * self.processes + self.process) * self.size
         faults: dict[str, str] = {}
-        return collate([self.sample(first + row, faults) for row in range(self.size)]), faults
+        samples = [self.sample(first + row, faults) for row in range(self.size)]
+        complete = [sample for sample in samples if sample is not None]
+        return (collate(complete) if len(complete) == self.size else None), faults
 
-    def sample(self, position: int, faults: dict[str, str]) -> dict[str, Tensor]:
-        """The view of the sample at this running number, or of its substitute."""
+    def sample(self, position: int, faults: dict[str, str]) -> dict[str, Tensor] | None:
+        """The view of the sample at this running number, or of its substitute; None when none can be found."""
         n = len(self.source)
         generator = torch.Generator()
         for attempt in range(ATTEMPTS):
@@ -59,7 +61,7 @@ class MicroBatches(Dataset):
                 continue
             found["index"] = torch.tensor(i)
             return found
-        raise TooManyUnreadable(faults, n, 0.0)
+        return None
 
 
 class TrainingStream:
@@ -111,4 +113,6 @@ class TrainingStream:
         places = range(self.start * self.accumulation, self.steps * self.accumulation)
         for batch, faults in in_order(self._batches, places, self.workers):
             self.faults.add(faults)
+            if batch is None:
+                raise TooManyUnreadable(self.faults, len(self.source), self.faults.budget)
             yield batch

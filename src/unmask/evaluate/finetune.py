@@ -37,7 +37,7 @@ class Classifier(nn.Module):
         self.method = method
         self.task = task
         self.head = nn.Linear(width, task.outputs)
-        nn.init.trunc_normal_(self.head.weight, std=HEAD, generator=torch.Generator().manual_seed(0))
+        nn.init.trunc_normal_(self.head.weight, std=HEAD)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, batch: Batch) -> Float[Tensor, "b k"]:
@@ -114,13 +114,13 @@ def finetune(
     first = next(stream)
     stream = itertools.chain([first], stream)
     width = represent(method.to(device), first, device).pooled.shape[-1]
-    classifier = Classifier(copy.deepcopy(method), goal, width).to(device)
-    groups = _trainable(classifier, drop_path, layer_decay, weight_decay)
-    solver = torch.optim.AdamW(groups, lr=0.0, betas=betas)
     history, losses = [], []
     every = max(1, steps // max(checks, 1))
     with torch.random.fork_rng():  # drop path knows no generator of its own
         torch.manual_seed(seed)
+        classifier = Classifier(copy.deepcopy(method), goal, width).to(device)
+        groups = _trainable(classifier, drop_path, layer_decay, weight_decay)
+        solver = torch.optim.AdamW(groups, lr=0.0, betas=betas)
         for step in range(steps):
             batches = [to_device(batch, device) for batch in itertools.islice(stream, accumulation)]
             rate = lr * sum(len(batch["label"]) for batch in batches) / 256 * ramp(step, steps, warmup * steps)

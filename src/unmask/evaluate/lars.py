@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from unmask.evaluate.knn import accuracy
 from unmask.evaluate.linear import EPS
 
-TRUST = 0.001  # of the released code of MAE, as momentum 0.9 and no decay
-MOMENTUM = 0.9
-BATCH = 16384
-RATES = (0.1, 1.0, 10.0)
-INITIAL = 0.01  # standard deviation of the head's weights
+TRUST, MOMENTUM = 0.001, 0.9  # released code of MAE, util/lars.py
+BATCH = 16384  # He et al. 2022, table 10
+RATES = (0.1, 1.0, 10.0)  # the first is the paper's
+INITIAL = 0.01  # standard deviation of the head's weights; released code of MAE, main_linprobe.py
 
 
 class LARS(torch.optim.Optimizer):

@@ -85,6 +85,8 @@ class Shuffled:
 
 
 def _join(batches: list[Batch], windowed: bool) -> Batch:
+    if any("image_valid" in batch for batch in batches):  # a batch without it is valid everywhere
+        batches = [{"image_valid": torch.ones_like(b["image"][:, 0], dtype=torch.bool), **b} for b in batches]
     rows = {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
     if windowed and len(rows["label"]) > 1 and len(rows["label"].unique()) == 1:
         raise ValueError(

@@ -1,0 +1,36 @@
+"""What the tests of the verbs share: pictures made in a moment, the smallest network, and the command line as a call."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from unmask.cli import main
+
+SIZES = {"image_size": 16, "patch_size": 4, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
+SMALL = ["--model", "16x2x2", "--batch", "16", "--quiet", *(w for n, v in SIZES.items() for w in ("--set", f"{n}={v}"))]
+
+
+def unmask(*arguments) -> int:
+    """The exit status of `unmask ARGUMENTS`."""
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def pretrain(data, out, *more) -> int:
+    """The exit status of a training of the smallest network."""
+    return unmask("pretrain", data, "--out", out, *SMALL, *more)
+
+
+def make_pictures(folder: Path, count: int = 40, shape: tuple[int, ...] = (16, 16, 3), classes: int = 2) -> Path:
+    """PNG pictures: noise on a level that is that of their class, one folder per class if there are any."""
+    generator = np.random.default_rng(0)
+    for i in range(count):
+        level = 60 + 100 * (i % max(classes, 1))
+        values = (generator.integers(0, 60, shape) + level).clip(0, 255).astype(np.uint8)
+        place = folder / f"class{i % classes}" / f"{i:03d}.png" if classes else folder / f"{i:03d}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).save(place)
+    return folder
