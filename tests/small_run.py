@@ -1,8 +1,13 @@
-"""What the tests of the verbs share: pictures made in a moment, the smallest network, and the command line as a call."""
+"""What the tests of the verbs share: pictures made in a moment, the smallest network, the command line as a call."""
 
+import json
+import os
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from unmask.cli import main
@@ -17,6 +22,32 @@ def unmask(*arguments) -> int:
         return main([str(argument) for argument in arguments])
     except SystemExit as end:
         return int(end.code or 0)
+
+
+def unmask_quietly(log: str, *arguments: str) -> None:
+    """`unmask ARGUMENTS` as the whole of a process, which says what it has to say in a file."""
+    torch.set_num_threads(1)
+    with open(log, "w") as file, redirect_stdout(file), redirect_stderr(file):
+        status = unmask(*arguments)
+    sys.exit(status)
+
+
+def unmask_as_rank(rank: int, world: int, port: int, order: str, *arguments: str) -> None:
+    """One of several processes of a training, as a launcher starts them; notes in `order` which samples it gets."""
+    from unmask.data.stream import TrainingStream
+
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_WORLD_SIZE": str(world)}
+    plain = TrainingStream.__iter__
+
+    def noted(stream):
+        with open(f"{order}-{rank}", "w") as file:
+            for batch in plain(stream):
+                file.write(json.dumps(batch["index"].tolist()) + "\n")
+                yield batch
+
+    TrainingStream.__iter__ = noted
+    unmask_quietly(f"{order}-{rank}.txt", *arguments)
 
 
 def pretrain(data, out, *more) -> int:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from unmask.evaluate.lars import LARS, LinearLARS, ramp
+from unmask.evaluate.lars import LARS, LinearLARS
+from unmask.parts.ops.schedule import warmup_cosine
 
 
 def test_a_step_moves_a_matrix_by_lr_times_trust_times_its_length():
@@ -42,11 +43,11 @@ def test_decay_joins_the_gradient_before_its_length_is_taken():
 
 
 def test_the_rate_rises_linearly_and_falls_as_a_cosine():
-    assert ramp(0, 90, 10) == 0
-    assert ramp(5, 90, 10) == 0.5
-    assert ramp(10, 90, 10) == 1
-    assert math.isclose(ramp(50, 90, 10), 0.5)
-    assert math.isclose(ramp(90, 90, 10), 0, abs_tol=1e-12)
+    assert warmup_cosine(0, 90, 10) == 0
+    assert warmup_cosine(5, 90, 10) == 0.5
+    assert warmup_cosine(10, 90, 10) == 1
+    assert math.isclose(warmup_cosine(50, 90, 10), 0.5)
+    assert math.isclose(warmup_cosine(90, 90, 10), 0, abs_tol=1e-12)
 
 
 def test_planted_clusters_are_separated(points):

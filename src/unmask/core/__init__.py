@@ -2,6 +2,7 @@
 
 from unmask.core.batch import VOCABULARY, Batch, check_batch, only_known, to_device
 from unmask.core.card import Card, Recipe
+from unmask.core.choice import check_choice
 from unmask.core.context import Context
 from unmask.core.mask import Mask, keep_count
 from unmask.core.method import Features, Method, Phase
@@ -17,6 +18,7 @@ __all__ = [
     "Phase",
     "Recipe",
     "check_batch",
+    "check_choice",
     "keep_count",
     "only_known",
     "to_device",

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from unmask.core import Batch, Method
 from unmask.evaluate.features import frozen
 from unmask.evaluate.labels import accuracy_of_commonest, gather_labels, labelled, with_label
-from unmask.evaluate.lars import ramp
 from unmask.evaluate.linear import EPS
 from unmask.evaluate.outcome import Outcome, best_block
 from unmask.evaluate.tokens import Shuffled, block_tokens
+from unmask.parts.ops.schedule import warmup_cosine
 
 HEADS = 8
-UPDATES = 500  # 60 leave a probe of 767 photographs at chance, 500 do not
+UPDATES = 500  # on 767 photographs 30 updates reach 18 %, 500 reach 27 %
 MEMORY = 4 << 30  # bytes of stored tokens
 
 
@@ -127,7 +127,7 @@ class Attentive:
                     groups = [{"params": [*head.parameters()], "rate": rate} for (_, rate), head in heads.items()]
                     solver = torch.optim.AdamW(groups, lr=0.0, weight_decay=self.weight_decay)
                 for group in solver.param_groups:
-                    group["lr"] = group["rate"] * ramp(min(step, steps), steps, steps / 10)
+                    group["lr"] = group["rate"] * warmup_cosine(min(step, steps), steps, steps / 10)
                 tokens = {block: batch[f"block {block}"].to(device).float() for block, _ in heads}
                 labels, places = batch["label"].to(device), batch["places"].to(device)
                 losses = [F.cross_entropy(head(tokens[block], places), labels) for (block, _), head in heads.items()]

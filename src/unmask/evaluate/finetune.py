@@ -15,11 +15,11 @@ from unmask.core import Batch, Method, to_device
 from unmask.evaluate.features import automatic, frozen, represent
 from unmask.evaluate.heads import TASKS, Task
 from unmask.evaluate.labels import gather_labels, with_label
-from unmask.evaluate.lars import ramp
 from unmask.evaluate.layer_decay import parameter_groups
 from unmask.evaluate.mixing import Mixing
 from unmask.evaluate.outcome import Outcome
 from unmask.evaluate.tokens import Shuffled, trunk_blocks
+from unmask.parts.ops.schedule import warmup_cosine
 
 HEAD = 2e-5  # standard deviation of the head's first weights; released code of MAE
 MEMORY = 2 << 30  # bytes of pictures
@@ -123,7 +123,7 @@ def finetune(
         solver = torch.optim.AdamW(groups, lr=0.0, betas=betas)
         for step in range(steps):
             batches = [to_device(batch, device) for batch in itertools.islice(stream, accumulation)]
-            rate = lr * sum(len(batch["label"]) for batch in batches) / 256 * ramp(step, steps, warmup * steps)
+            rate = lr * sum(len(batch["label"]) for batch in batches) / 256 * warmup_cosine(step, steps, warmup * steps)
             losses.append(_update(classifier, solver, mixing, batches, rate, clip, precision))
             if validation is not None and ((step + 1) % every == 0 or step + 1 == steps):
                 history.append((step + 1, score(classifier, validation, device, precision)))

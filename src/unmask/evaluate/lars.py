@@ -1,6 +1,5 @@
 """MAE's linear probe: normalised features, one linear layer, the LARS optimiser."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from unmask.evaluate.knn import accuracy
 from unmask.evaluate.linear import EPS
+from unmask.parts.ops.schedule import warmup_cosine
 
 TRUST, MOMENTUM = 0.001, 0.9  # released code of MAE, util/lars.py
 BATCH = 16384  # He et al. 2022, table 10
@@ -44,11 +44,6 @@ class LARS(torch.optim.Optimizer):
                 state = self.state[parameter]
                 state["mean"] = update.clone() if "mean" not in state else state["mean"] * group["momentum"] + update
                 parameter.sub_(state["mean"], alpha=group["lr"])
-
-
-def ramp(step: float, steps: float, warmup: float) -> float:
-    """The share of the learning rate: linear from 0 over `warmup` steps, then half a cosine to 0."""
-    return step / warmup if step < warmup else 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
 
 
 class LinearLARS:
@@ -101,7 +96,7 @@ class LinearLARS:
             if step % each == 0:
                 order = torch.randperm(n, generator=generator).to(train.device)
             rows = order[step % each * batch :][:batch]
-            solver.param_groups[0]["lr"] = rate * batch / 256 * ramp(step / each, self.epochs, self.warmup)
+            solver.param_groups[0]["lr"] = rate * batch / 256 * warmup_cosine(step / each, self.epochs, self.warmup)
             solver.zero_grad()
             F.cross_entropy(head(train[rows].float()), labels[rows]).backward()
             solver.step()

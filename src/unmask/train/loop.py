@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from unmask.core import Batch, Context, Method
+from unmask.parts.ops.schedule import warmup_cosine
 from unmask.train.checkpoint import Checkpoint, save
 from unmask.train.engine import Engine
 from unmask.train.plan import Plan
-from unmask.train.schedule import warmup_cosine
 from unmask.train.stopping import Stopped, StopRequest
 from unmask.train.trackers import Logs
 
@@ -98,7 +98,7 @@ def train(engine: Engine, plan: Plan, run: Run, resumed: Checkpoint | None = Non
     with StopRequest() as request, _bar(plan, step, run.progress and engine.process == 0) as bar:
         for batches in timer.loading(_steps(run.stream(step), plan.accumulation, plan.steps - step)):
             contexts = contexts_of(plan, step, batches, engine)
-            lr = warmup_cosine(step, plan.steps, plan.warmup, plan.lr)
+            lr = plan.lr * warmup_cosine(step, plan.steps, plan.warmup)
             terms, norm = engine.step(batches, contexts, lr)
             finite = torch.isfinite(torch.tensor(norm))
             spoiled = 0 if finite else spoiled + 1

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from unmask.core import Batch, Context, Mask, keep_count, only_known
+from unmask.core import Batch, Context, Mask, check_choice, keep_count, only_known
 from unmask.parts.masks.hints import Hints, swap_hints
 from unmask.parts.masks.normalised_cut import NormalisedCut, relevance_to
 from unmask.parts.masks.random import seen_counts
@@ -63,8 +63,7 @@ class GuidedMask(nn.Module):
             (hide, ("relevant", "irrelevant"), "hide"),
             (refresh, ("step", "image"), "refresh"),
         ):
-            if value not in known:
-                raise ValueError(f"{name} {value!r} is unknown; choose one of {', '.join(known)}")
+            check_choice(name, value, known)
         self.ratio = ratio
         self.layer = layer
         self.network = network

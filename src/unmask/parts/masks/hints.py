@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from unmask.core import Mask
+from unmask.core import Mask, check_choice
 
 SOURCES = ("masked", "cluster")
 RULES = ("random", "lowest", "highest")
@@ -21,10 +21,8 @@ class Hints:
     def __init__(self, start: float = 0.10, end: float = 0.0, source: str = "masked", rule: str = "random"):
         if not (0 <= start < 1 and 0 <= end < 1):
             raise ValueError(f"hints from {start} to {end} are not shares; choose numbers in [0, 1)")
-        if source not in SOURCES:
-            raise ValueError(f"hint source {source!r} is unknown; choose one of {', '.join(SOURCES)}")
-        if rule not in RULES:
-            raise ValueError(f"hint rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
+        check_choice("hint source", source, SOURCES)
+        check_choice("hint rule", rule, RULES)
         self.start = start
         self.end = end
         self.source = source

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from unmask.core import check_choice
 from unmask.parts.ops.clustering import AFFINITIES, SOLVERS, THRESHOLDS, affinity, bipartition
 from unmask.parts.ops.relations import cosine_relations
 
@@ -36,8 +37,7 @@ class NormalisedCut:
             (side, SIDES, "side"),
             (solver, SOLVERS, "solver"),
         ):
-            if value not in known:
-                raise ValueError(f"{name} {value!r} is unknown; choose one of {', '.join(known)}")
+            check_choice(name, value, known)
         self.affinity = affinity
         self.threshold = threshold
         self.side = side

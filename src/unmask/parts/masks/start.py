@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from unmask.core import Batch, Context, Mask
+from unmask.core import Batch, Context, Mask, check_choice
 from unmask.parts.nets.transformer import Record
 from unmask.parts.ops.relations import attention_rollout, exploitation
 
@@ -23,8 +23,7 @@ class Start(nn.Module):
 
     def __init__(self, rule: str = "fraction", fraction: float = 0.125, epoch: float = 50, check_every: int = 50):
         super().__init__()
-        if rule not in START_RULES:
-            raise ValueError(f"start rule {rule!r} is unknown; choose one of {', '.join(START_RULES)}")
+        check_choice("start rule", rule, START_RULES)
         if not 0 <= fraction <= 1:
             raise ValueError(f"start fraction {fraction} is not a share of the training; choose a number in [0, 1]")
         self.rule = rule

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unmask.core import check_choice
 from unmask.parts.ops.positions import sincos_grid
 
 KINDS = ("sincos", "learned")
@@ -18,8 +19,7 @@ class Positions(nn.Module):
 
     def __init__(self, grid: tuple[int, int], width: int, kind: str = "sincos"):
         super().__init__()
-        if kind not in KINDS:
-            raise ValueError(f"positions {kind!r} are unknown; choose one of {', '.join(KINDS)}")
+        check_choice("positions", kind, KINDS)
         self.grid = grid
         self.width = width
         self.kind = kind

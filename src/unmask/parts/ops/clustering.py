@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from unmask.core import check_choice
+
 FLOOR = 1e-5  # TokenCut's affinity floor: keeps the graph connected
 LANCZOS_STEPS = 16  # Krylov dimension of the fast path; agreement with eigh is tested on real features
 
@@ -39,9 +41,8 @@ def affinity(relations: Float[Tensor, "b n n"], kind: str = "clamp", tau: float 
         return relations.clamp(min=FLOOR)
     if kind == "shift":
         return (1 + relations) / 2
-    if kind == "binary":
-        return torch.where(relations > tau, 1.0, FLOOR).to(relations.dtype)
-    raise ValueError(f"affinity {kind!r} is unknown; choose one of {', '.join(AFFINITIES)}")
+    check_choice("affinity", kind, AFFINITIES)
+    return torch.where(relations > tau, 1.0, FLOOR).to(relations.dtype)
 
 
 def normalised(
@@ -128,8 +129,7 @@ def split(
         return (vector > mean) & exists
     if threshold == "zero":
         return (vector > 0) & exists
-    if threshold != "sweep":
-        raise ValueError(f"threshold {threshold!r} is unknown; choose one of {', '.join(THRESHOLDS)}")
+    check_choice("threshold", threshold, THRESHOLDS)
     costs = [cut_cost(weights, (vector > vector[:, i : i + 1]) & exists) for i in range(vector.shape[-1])]
     best = torch.stack(costs, -1).argmin(-1, keepdim=True)
     return (vector > vector.gather(-1, best)) & exists
@@ -145,8 +145,7 @@ def bipartition(
 
     solver: "exact" by a full eigendecomposition, "fast" by Lanczos iteration.
     """
-    if solver not in SOLVERS:
-        raise ValueError(f"solver {solver!r} is unknown; choose one of {', '.join(SOLVERS)}")
+    check_choice("solver", solver, SOLVERS)
     weights = weights.float()
     graph, root = normalised(weights, places)
     eigenvector, gap = (second_fast if solver == "fast" else second_exact)(graph, root)
