@@ -190,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--device", default="auto")
     one.add_argument("--limit", type=int, help="use at most so many pictures of every part")
+    one.add_argument("--no-pixels", action="store_false", dest="pixels", help="leave the raw pixels' baseline out")
 
     one = verb("finetune", "Fine-tune the encoder of a run on labelled data.")
     one.add_argument("run")

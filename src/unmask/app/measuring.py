@@ -41,10 +41,12 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
     limit: int | None = None,
+    pixels: bool = True,
 ) -> Report:
     """Probes every block on labelled data, chooses the block on validation and reports its test score.
 
-    data: default is the run's own. limit: most pictures of every part, evenly spaced. The table is also saved in the
+    data: default is the run's own. limit: most pictures of every part, evenly spaced. pixels: also probe raw pixels,
+    the baseline that needs no network. The table is also saved in the
     run folder as evaluation.json, if that can be written. Raises ValueError where the data has no labels (or masks,
     for segmentation).
     """
@@ -64,6 +66,7 @@ def evaluate(
         device=device_,
         seed=seed,
         card=about(loaded.config.method),
+        pixels=pixels,
     )
     faults = [name for part in parts.values() for name in part.faults]
     if faults:

@@ -56,7 +56,10 @@ class Claim:
 
 @dataclass
 class Laboratory:
-    """Where arms are trained: the data, how many pictures of it, where results are kept, and how."""
+    """Where arms are trained: the data, how many pictures of it, where results are kept, and how.
+
+    limit: training pictures. test: pictures of each part for the probes. pixels: probe raw pixels as well.
+    """
 
     data: Path
     limit: int
@@ -64,6 +67,7 @@ class Laboratory:
     cache: Path
     device: str = "auto"
     say: Callable[[str], None] = print
+    pixels: bool = True
     fingerprint: str = field(init=False)
 
     def __post_init__(self):
@@ -103,9 +107,9 @@ class Laboratory:
             from unmask.app.training import resume
 
             resume(folder, device=self.device, progress=False, say=lambda _: None)
-        report = evaluate(folder, probes=("knn", "linear"), device=self.device, limit=self.test)
+        report = evaluate(folder, probes=("knn", "linear"), device=self.device, limit=self.test, pixels=self.pixels)
         numbers = {outcome.name: outcome.test for outcome in report.outcomes}
-        numbers |= {f"pixels {outcome.name}": outcome.pixels for outcome in report.outcomes}
+        numbers |= {f"pixels {o.name}": o.pixels for o in report.outcomes if o.pixels is not None}
         numbers |= {"seconds": _seconds(folder)}
         numbers |= _held_out(folder)
         write_json(found, numbers)

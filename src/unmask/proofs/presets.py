@@ -29,7 +29,7 @@ class Preset:
         return Arm(name, method, {**self.settings, **settings}, self.epochs * longer, self.lr, self.batch, self.warmup)
 
     def shorter(self) -> "Preset":
-        """This scale for a comparison of many arms."""
+        """This scale for a comparison of many arms: that share of the epochs."""
         return replace(self, epochs=self.epochs * self.many, warmup=self.warmup * self.many)
 
     def untrained(self) -> Arm:
@@ -53,7 +53,7 @@ PRESETS = {
         lr=4e-3,
         batch=64,
         warmup=1,
-        many=0.2,
+        many=0.12,
     ),
     "full": Preset(
         data="cifar10.tar",

@@ -9,6 +9,7 @@ that are compared are shorter than the training that is looked at.
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -37,7 +38,8 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         preset.arm("anti-guided", "self_guided_mae", start_fraction=START, hide="irrelevant"),
         preset.arm("mae, equal compute", "mae", longer=longer),
     ]
-    numbers = laboratory.run([*arms, long], seeds)
+    quick = replace(laboratory, test=laboratory.test // 2, pixels=False)
+    numbers = quick.run(arms, seeds) | laboratory.run([long], seeds)
     claims = []
     for probe in PROBES:
         for other, words in (
@@ -48,10 +50,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         ):
             gain = difference(numbers, "guided", other, probe)
             claims.append(Claim(f"{probe}: guided with hints above {words}", clear(gain), gain))
-    harder = [
-        laboratory.training_loss(arms[2], seed, START) - laboratory.training_loss(arms[1], seed, START)
-        for seed in seeds
-    ]
+    harder = [quick.training_loss(arms[2], seed, START) - quick.training_loss(arms[1], seed, START) for seed in seeds]
     claims.append(Claim("loss on its own masks: higher without hints", clear(summary(harder)), summary(harder)))
     claims += early_clustering(laboratory, long, seeds)
     return Findings([*arms, long], seeds, numbers, claims, extra={"step cost, guided to MAE": ratio})
@@ -89,7 +88,7 @@ def _stepper(arm: Arm):
 
 def early_clustering(laboratory: Laboratory, arm: Arm, seeds: Sequence[int]) -> list[Claim]:
     """On MAE's snapshots: the gap between clusters, how soon relations settle, and what builds the output."""
-    rows = [course(analyse(laboratory.folder(arm, seed), laboratory.data, images=64)) for seed in seeds]
+    rows = [course(analyse(laboratory.folder(arm, seed), laboratory.data, images=32)) for seed in seeds]
     return [
         Claim(words, all(holds(row[name]) for row in rows), summary([row[name] for row in rows]))
         for name, words, holds in (
