@@ -7,13 +7,21 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
+from unmask.app.watching import Watcher
 from unmask.cli import main
 
 SIZES = {"image_size": 16, "patch_size": 4, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
 SMALL = ["--model", "16x2x2", "--batch", "16", "--quiet", *(w for n, v in SIZES.items() for w in ("--set", f"{n}={v}"))]
+
+
+@pytest.fixture(autouse=True)
+def without_drawing(monkeypatch):
+    """Leaves out the pictures of a training, which take most of the time of a short one."""
+    monkeypatch.setattr(Watcher, "_draw", lambda *_: None)
 
 
 def unmask(*arguments) -> int:
@@ -27,6 +35,7 @@ def unmask(*arguments) -> int:
 def unmask_quietly(log: str, *arguments: str) -> None:
     """`unmask ARGUMENTS` as the whole of a process, which says what it has to say in a file."""
     torch.set_num_threads(1)
+    Watcher._draw = lambda *_: None
     with open(log, "w") as file, redirect_stdout(file), redirect_stderr(file):
         status = unmask(*arguments)
     sys.exit(status)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from small_run import SMALL, make_pictures, pretrain, unmask, unmask_as_rank, unmask_quietly
+from small_run import SMALL, make_pictures, pretrain, unmask, unmask_as_rank, unmask_quietly, without_drawing  # noqa: F401
 from unmask.data.stream import sample_at
 from unmask.train.checkpoint import newest, state_hash
 from unmask.train.stopping import REQUEUE
@@ -85,7 +85,7 @@ def test_a_run_killed_at_any_time_ends_with_the_bits_of_an_uninterrupted_one(tmp
     assert pretrain(pictures, tmp_path / "whole", *options) == 0
     run = tmp_path / "killed"
     dice = random.Random(5)
-    for attempt, step in enumerate((0, 2, 9, 14, 23, 29)):
+    for attempt, step in enumerate((0, 2, 13, 24)):
         again = ["resume", run, "--quiet"] if (run / "config.json").exists() else None
         process = start(
             processes, tmp_path / "said.txt", *(again or ["pretrain", pictures, "--out", run, *SMALL, *options])
@@ -136,7 +136,6 @@ def together(processes, folder: Path, *arguments, world: int = 2) -> list[list[l
     ("method", "accumulation"),
     [
         pytest.param([], 1, id="mae"),
-        pytest.param([], 2, id="mae with accumulation"),
         pytest.param(SELF_GUIDED, 2, id="guided with accumulation", marks=pytest.mark.works("self_guided_mae")),
         pytest.param([*SELF_GUIDED, "--set", "refresh=image"], 1, id="guided from the cache"),
     ],
@@ -211,12 +210,21 @@ def test_resuming_a_complete_run_says_so_and_changes_nothing(tmp_path, pictures,
     assert bits(tmp_path / "run") == before
 
 
-@pytest.mark.parametrize(
-    "method",
-    [pytest.param(["--ema", "0.9"], id="mae"), pytest.param([*SELF_GUIDED, "--set", "refresh=image"], id="guided")],
-)
-def test_a_run_of_two_processes_resumes_with_the_same_bits(tmp_path, pictures, processes, method):
-    options = [*method, *EVERY, "--lr", 0.01, "--device", "cpu", "--steps", 7]
+def test_a_run_of_two_processes_resumes_with_the_same_bits(tmp_path, pictures, processes):
+    options = [
+        *SELF_GUIDED,
+        "--set",
+        "refresh=image",
+        "--ema",
+        0.9,
+        *EVERY,
+        "--lr",
+        0.01,
+        "--device",
+        "cpu",
+        "--steps",
+        7,
+    ]
     run = tmp_path / "two"
     together(processes, tmp_path, "pretrain", pictures, "--out", run, *SMALL, *options)
     before, log = bits(run), (run / "log.jsonl").read_text()

@@ -159,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--lr", type=float, help="base learning rate per 256 samples")
     one.add_argument("--warmup", type=float, help="epochs")
     one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--init-from", help="weights to begin with: a released file, an export or a run")
     one.add_argument("--accumulation", type=int, default=1)
     one.add_argument("--precision", default="auto", help="auto, bf16 or fp32")
     one.add_argument("--device", default="auto")

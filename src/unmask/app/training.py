@@ -26,7 +26,7 @@ from unmask.app.runs import (
     write_json,
     write_names,
 )
-from unmask.app.watching import Watcher
+from unmask.app.watching import FEWEST, Watcher
 from unmask.core import Method
 from unmask.core.assembly import arguments, read_settings
 from unmask.data.card import DataCard, inspect
@@ -34,6 +34,7 @@ from unmask.data.source import Source
 from unmask.data.sources import open_source
 from unmask.data.stream import TrainingStream
 from unmask.data.views import TrainingView
+from unmask.interop.published import load_into
 from unmask.train.engine import Engine, choose_device, choose_precision
 from unmask.train.lock import RunLock
 from unmask.train.loop import Run, train
@@ -57,6 +58,7 @@ def pretrain(
     lr: float | None = None,
     warmup: float | None = None,
     seed: int = 0,
+    init_from: str | Path | None = None,
     accumulation: int = 1,
     precision: str = "auto",
     device: str = "auto",
@@ -81,6 +83,7 @@ def pretrain(
     """Trains a method on a folder, archive or named set of pictures and returns the run folder.
 
     lr: base learning rate per 256 samples; default: the recipe's. warmup: epochs. batch: the effective one.
+    init_from: weights to begin with, in any naming that is known: a released file, an export, another run.
     ema: decay of a moving average of the weights. `epochs=0` saves the untrained network. settings: arguments of the
     method and of its parts, such as image_size=64, patch_size=8, ratio=0.6. smallest: pictures with a shorter side
     are refused. bad_budget: share of refused and unreadable pictures above which the run stops.
@@ -102,6 +105,8 @@ def pretrain(
         card = inspect(training)
         sizes = {} if "image_size" not in known else default_sizes(card, settings)
         settings = {**sizes, "channels": len(card.channels), **settings}
+        if fit == "pad":
+            check_padded(card, settings)
         plan = make_plan(
             recipe(method),
             len(training),
@@ -130,6 +135,7 @@ def pretrain(
             "bad_budget": bad_budget,
             "workers": workers,
             "trackers": list(trackers),
+            "init_from": str(init_from) if init_from else None,
         }
         config = Config(method, settings, where, plan.to_json(), versions())
         _run(out, config, card, source, plan, chosen, progress, say)
@@ -199,9 +205,9 @@ def divide(source: Source, split: str | None = None, limit: int | None = None) -
     if name == "train" and "validation" in splits:
         held = source.subset(splits["validation"])
     else:
-        count = min(round(len(part) * HELD_OUT), HELD_OUT_MOST)
-        if count < 1:
-            raise ValueError(f"{len(part)} pictures are too few to hold any out; give at least {round(1 / HELD_OUT)}")
+        count = min(max(round(len(part) * HELD_OUT), FEWEST), HELD_OUT_MOST)
+        if len(part) < 2 * FEWEST:
+            raise ValueError(f"{len(part)} pictures are too few to hold any out; give at least {2 * FEWEST}")
         held, order = part.subset(sorted(order[:count])), order[count:]
     return part.subset(sorted(order[:limit], key=lambda i: part.items[i].name)), held
 
@@ -224,6 +230,16 @@ def create_check(method: str, settings: dict[str, Any]) -> None:
     """Fails on a wrong setting before any data is read, by building the method without memory."""
     with torch.device("meta"):
         create(method, **settings)
+
+
+def check_padded(card: DataCard, settings: dict[str, Any]) -> None:
+    """Raises ValueError where every picture, not enlarged, lies within a single patch: nothing is left to predict."""
+    (height, width), patch = card.sizes[2], settings["patch_size"]
+    if max(height, width) <= patch:
+        raise ValueError(
+            f"pictures of at most {height}x{width} lie within a single patch of {patch}; use smaller patches, or fit"
+            " crop, which enlarges them"
+        )
 
 
 def hold(run: Path, stack: ExitStack, say: Callable[[str], None]) -> None:
@@ -253,6 +269,8 @@ def _run(
 ) -> None:
     torch.manual_seed(plan.seed)
     method = create(config.method, **config.settings)
+    if resumed is None and config.data["init_from"]:
+        say(begin_with(method, Path(config.data["init_from"])))
     if plan.compile:
         compile_blocks(method, say)
     engine = Engine(method, plan, device)
@@ -313,6 +331,15 @@ def _run(
             logs.close()
     if engine.process == 0:
         say(f"done: {plan.steps} steps in {time.monotonic() - began:.0f} s, run folder {out}")
+
+
+def begin_with(method: Method, path: Path) -> str:
+    """Fills the method with the weights of a run, an export or a released file; says what was found."""
+    if (path / "data_card.json").is_file():
+        checkpoint = read_checkpoint(path)
+        method.load_state_dict(checkpoint.tensors("method"))
+        return f"begins with the weights of {path}, step {checkpoint.step}"
+    return load_into(method, path).to_text()
 
 
 def _announce(config: Config, card: DataCard, plan: Plan, held_out: int, engine: Engine) -> str:

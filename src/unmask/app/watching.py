@@ -19,6 +19,7 @@ from unmask.train.trackers import Logs
 
 MOST = 256  # held-out pictures looked at each time
 REFERENCES = 1000  # labelled training pictures for kNN
+FEWEST = 2  # held-out pictures: their features are compared in pairs
 SHOWN = 6  # pictures drawn each time
 BATCH = 64
 
@@ -45,8 +46,9 @@ class Watcher:
         self.batches = list(looked_at)
         if looked_at.faults:
             say(f"{len(looked_at.faults)} held-out pictures cannot be used: {few(list(looked_at.faults))}")
-        if not self.batches:
-            raise ValueError(f"none of {len(looked_at.faults)} held-out pictures of {held.origin} can be used")
+        if sum(len(batch["index"]) for batch in self.batches) < FEWEST:
+            why = "".join(f"; {name} {reason}" for name, reason in list(looked_at.faults.items())[:1])
+            raise ValueError(f"fewer than {FEWEST} of {len(held)} held-out pictures of {held.origin} can be used{why}")
         references = evaluation_batches(spread(training, REFERENCES), card, view, BATCH, budget=1.0)
         self.references = list(references) if training.classes else None
         self.out, self.card, self.logs, self.device, self.say = out, card, logs, device, say

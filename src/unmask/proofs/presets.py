@@ -53,7 +53,7 @@ PRESETS = {
         lr=4e-3,
         batch=64,
         warmup=1,
-        many=0.12,
+        many=0.08,
     ),
     "full": Preset(
         data="cifar10.tar",
