@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_run import SMALL, make_pictures, pretrain, unmask, without_drawing  # noqa: F401
 
+from small_run import SMALL, make_pictures, pretrain, unmask, without_drawing  # noqa: F401
 from unmask.app.runs import load, read_card
 from unmask.app.training import divide
 from unmask.core import Context, Mask

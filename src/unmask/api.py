@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import unmask
 from unmask.app.catalogue import create, methods
 from unmask.app.looking import analyse, embed, inspect, view
 from unmask.app.measuring import evaluate, finetune
@@ -27,6 +28,8 @@ __all__ = [
     "resume",
     "view",
 ]
+
+unmask.evaluate, unmask.methods = evaluate, methods  # type: ignore[assignment]  # not the folders of these names
 
 
 def describe(verb: str, result: Any) -> str:

@@ -21,6 +21,8 @@ from unmask.parts.nets.vit import ViT
 from unmask.parts.ops.patches import patchify, unpatchify
 from unmask.parts.ops.positions import sincos_grid
 
+pytestmark = pytest.mark.faithful("mae")
+
 # How mae_reference.json was made: models_mae.py of the named commit, unchanged, with the blocks and the patch embedding
 # of a current timm, filled by `formula_weights`, fed with `formula_image`, its torch.rand replaced by `formula_noise`.
 REFERENCE = json.loads((Path(__file__).parent / "mae_reference.json").read_text())

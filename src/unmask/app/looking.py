@@ -219,7 +219,9 @@ def view(
     figure = reconstruction_panel(
         loaded.method, batch, loaded.card, context=Context(progress, loaded.step, generator=generator)
     )
-    return save_png(figure, Path(out) if out else Path(run) / "view.png")
+    path = Path(out) if out else Path(run) / "view.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return save_png(figure, path)
 
 
 def analyse(

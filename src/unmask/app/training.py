@@ -182,7 +182,7 @@ def resume(
             card = replace(card, fingerprint=training.fingerprint(), count=len(training))
         if workers is not None:
             config.data["workers"] = workers
-        if checkpoint is not None and checkpoint.step == 0:
+        if checkpoint is not None and checkpoint.step == 0 and not config.data["init_from"]:
             checkpoint = None  # begun anew, so that what is looked at before the first step is there
         _run(run, config, card, source, plan, chosen, progress, say, checkpoint)
     return run
