@@ -15,10 +15,11 @@ from unmask.app.watching import Watcher
 from unmask.cli import main
 
 SIZES = {"image_size": 16, "patch_size": 4, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
-SMALL = ["--model", "16x2x2", "--batch", "16", "--quiet", *(w for n, v in SIZES.items() for w in ("--set", f"{n}={v}"))]
+NETWORK = ["--model", "16x2x2", *(word for n, v in SIZES.items() for word in ("--set", f"{n}={v}"))]
+SMALL = [*NETWORK, "--batch", "16", "--quiet"]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def without_drawing(monkeypatch):
     """Leaves out the pictures of a training, which take most of the time of a short one."""
     monkeypatch.setattr(Watcher, "_draw", lambda *_: None)

@@ -21,6 +21,8 @@ from unmask.data.sources import open_source
 from unmask.train.checkpoint import newest
 from unmask.train.lock import RunLock
 
+pytestmark = pytest.mark.usefixtures("without_drawing")
+
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory) -> Path:

@@ -14,21 +14,17 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import unmask as package
-from small_run import SMALL, pretrain, unmask
+from small_run import NETWORK, SMALL, pretrain, unmask, without_drawing  # noqa: F401
 from unmask import api, cli
 from unmask.app.catalogue import slugs
 from unmask.app.runs import load
 from unmask.train.checkpoint import newest, state_hash
 
-RENAMED = {
-    "--with": "probes",
-    "--all": "everything",
-    "--quiet": "progress",
-    "--no-pixels": "pixels",
-}  # where Python's word reads better
+RENAMED = {"--with": "probes", "--all": "everything", "--quiet": "progress", "--no-pixels": "pixels"}
 ONLY_SHELL = {"help", "debug", "json", "set"}
 ONLY_PYTHON = {"say", "settings"}
 DATA = ["digits", "--limit", "200"]
+quickly = pytest.mark.usefixtures("without_drawing")
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +94,11 @@ def test_every_verb_reports_as_json_and_has_help(verb, capsys):
 
 
 def test_inspect_prints_and_saves_the_data_card(tmp_path, answer, capsys):
-    card = answer("inspect", "digits", "--out", tmp_path / "card.json", *SMALL[:2])
+    card = answer("inspect", "digits", "--out", tmp_path / "card.json", *NETWORK)
     assert (card["count"], card["channels"], card["classes"][0]) == (1797, ["grey"], "0")
     assert {"mean", "std", "minimum", "maximum", "sizes", "duplicates", "unreadable", "fingerprint"} <= set(card)
     assert json.loads((tmp_path / "card.json").read_text()) == card
-    assert unmask("inspect", "digits", *SMALL[:2], "--set", "image_size=16") == 0
+    assert unmask("inspect", "digits", *NETWORK) == 0
     text = capsys.readouterr().out
     assert all(word in text for word in ("1,797", "pictures/s, an epoch", "image_size=16", "random crops"))
 
@@ -131,6 +127,7 @@ def test_pretrain_leaves_everything_that_the_other_verbs_read(run):
     assert {"unmask", "torch"} <= set(state["config"]["versions"])
 
 
+@quickly
 def test_pretrain_and_resume_name_the_run(tmp_path, answer, capsys):
     assert answer("pretrain", "digits", "--out", tmp_path / "run", *SMALL, "--epochs", 0) == {
         "out": str(tmp_path / "run")
@@ -138,6 +135,7 @@ def test_pretrain_and_resume_name_the_run(tmp_path, answer, capsys):
     assert answer("resume", tmp_path / "run", "--quiet") == {"out": str(tmp_path / "run")}
 
 
+@quickly
 def test_no_epochs_save_the_untrained_network(tmp_path):
     for seed in (5, 5, 6):
         folder = tmp_path / f"{seed}-{len(list(tmp_path.iterdir()))}"
@@ -151,6 +149,7 @@ def test_no_epochs_save_the_untrained_network(tmp_path):
     assert unmask("embed", tmp_path / "5-0", "--out", tmp_path / "x.npy") == 0
 
 
+@quickly
 def test_settings_reach_the_method_whatever_way_they_are_written(tmp_path):
     assert pretrain("digits", tmp_path / "run", "--epochs", 0, "--set", "image_size=16,24", "--set", "ratio=.5") == 0
     loaded = load(tmp_path / "run")
@@ -159,6 +158,7 @@ def test_settings_reach_the_method_whatever_way_they_are_written(tmp_path):
     assert loaded.method.sampler.ratio == 0.5
 
 
+@quickly
 def test_python_gives_the_run_of_the_command_line(tmp_path, run):
     package.pretrain(
         "digits", tmp_path / "run", model="16x2x2", batch=16, limit=200, steps=4, monitor_every=4, log_every=1,

@@ -19,6 +19,7 @@ from unmask.data.stream import sample_at
 from unmask.train.checkpoint import newest, state_hash
 from unmask.train.stopping import REQUEUE
 
+pytestmark = pytest.mark.usefixtures("without_drawing")
 SELF_GUIDED = ["--method", "self_guided_mae", "--set", "layer=-1", "--set", "start_fraction=0.3"]
 EVERY = ["--log-every", "1", "--save-every", "3", "--monitor-every", "10"]
 PATIENCE = 120  # seconds that a shared machine may need for one step

@@ -1,13 +1,13 @@
 """The demonstration runs, compares with the untrained network, and goes on where it was."""
 
 import hashlib
-import os
 import re
 
 import pytest
 
 from unmask.app.demo import TRAINED, UNTRAINED, demo
 
+pytestmark = pytest.mark.slow
 SMALL = {"model": "16x2x2", "image_size": 8, "patch_size": 2, "decoder_width": 16, "decoder_heads": 2}
 
 
@@ -15,7 +15,7 @@ SMALL = {"model": "16x2x2", "image_size": 8, "patch_size": 2, "decoder_width": 1
 def shown(tmp_path_factory):
     """Where a short demonstration wrote, its page, and what it said."""
     out, said = tmp_path_factory.mktemp("demo"), []
-    page = demo(out, steps=2, say=said.append, **SMALL)
+    page = demo(out, steps=1, say=said.append, **SMALL)
     return out, page.read_text(), "\n".join(said)
 
 
@@ -50,7 +50,7 @@ def test_the_untrained_network_is_the_trained_one_before_its_first_step(shown):
 def test_a_second_demonstration_trains_nothing_again(shown):
     out, _, _ = shown
     before, said = weights(out), []
-    demo(out, steps=2, say=said.append, **SMALL)
+    demo(out, steps=1, say=said.append, **SMALL)
     assert weights(out) == before
     assert sum("is complete" in line for line in said) == 2
-    assert os.path.exists(out / "report.html")
+    assert (out / "report.html").exists()

@@ -106,7 +106,7 @@ def test_an_evaluation_in_the_run_folder_is_shown(tmp_path):
 
 def test_test_scores_stand_beside_their_baselines(tmp_path):
     def outcome(test, pixels):
-        return asdict(Outcome("knn", "accuracy", (0.2, 0.5), 2, test, spread=0.01, pixels=pixels))
+        return asdict(Outcome("knn", "accuracy", {1: 0.2, 2: 0.5}, 2, test, spread=0.01, pixels=pixels))
 
     trained = {"outcomes": [outcome(0.432, 0.25)], "chance": 0.1, "title": "MAE", "usual": "11 to 30"}
     untrained = {"outcomes": [outcome(0.297, None)], "chance": 0.1}

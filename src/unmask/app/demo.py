@@ -11,7 +11,7 @@ from unmask.app.report import write_report
 from unmask.evaluate.report import Report
 from unmask.train.stopping import Stopped
 
-TRAINED, UNTRAINED = "Self-Guided MAE", "untrained"
+METHOD, TRAINED, UNTRAINED = "self_guided_mae", "Self-Guided MAE", "untrained"
 STEPS = 600  # about two minutes on two cores
 LOOKS = 4  # times that pictures and held-out numbers are made on the way
 SETTINGS = {
@@ -43,9 +43,10 @@ def demo(
         if (run / "config.json").exists():
             resume(run, say=say)
         else:
-            plan = {"steps": count, "batch": 128, "lr": 2e-3, "monitor_every": max(1, steps // LOOKS)}
-            pretrain("digits", run, "self_guided_mae", say=say, **plan, **(SETTINGS | settings))
-        reports[name] = evaluate(run)
+            looks = max(1, steps // LOOKS)
+            chosen: dict[str, Any] = SETTINGS | settings
+            pretrain("digits", run, METHOD, steps=count, batch=128, lr=2e-3, monitor_every=looks, say=say, **chosen)
+        reports[name] = evaluate(run, pixels=name == TRAINED)
     measured = {name: report.to_json() for name, report in reports.items()}
     page = write_report(run, measured, Path(out) / "report.html")
     say(f"\n{table(reports)}\n\n{NOTE}\n\n{time.monotonic() - began:.0f} s; report with pictures and curves: {page}")
@@ -55,10 +56,10 @@ def demo(
 def table(reports: Mapping[str, Report]) -> str:
     """Test scores in percent: one row per network, then the baselines; one column per probe."""
     outcomes = {name: report.outcomes for name, report in reports.items()}
-    first = next(iter(outcomes.values()))
+    last = list(outcomes.values())[-1]
     scores = {name: [outcome.test for outcome in found] for name, found in outcomes.items()}
-    scores |= {"raw pixels": [o.pixels for o in first], "chance": [o.chance for o in first]}
-    head = f"{'accuracy in %':<20}" + "".join(f"{outcome.name:>10}" for outcome in first)
+    scores |= {"raw pixels": [o.pixels for o in last], "chance": [o.chance for o in last]}
+    head = f"{'accuracy in %':<20}" + "".join(f"{outcome.name:>10}" for outcome in last)
     rows = [
         f"{name:<20}" + "".join(f"{'-' if score is None else f'{100 * score:.1f}':>10}" for score in row)
         for name, row in scores.items()

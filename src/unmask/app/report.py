@@ -196,7 +196,7 @@ def _blocks(reports: Mapping[str, Any]) -> str:
     rows = []
     for title, report in reports.items():
         for outcome in report["outcomes"]:
-            scores = {str(block): _percent(score) for block, score in enumerate(outcome["validation"], start=1)}
+            scores = {str(block): _percent(score) for block, score in outcome["validation"].items()}
             rows.append({"probe": outcome["name"], "of": title, **scores})
     return _table(rows)
 

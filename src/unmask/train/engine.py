@@ -20,7 +20,8 @@ from unmask.core import Batch, Context, Method, Phase, to_device
 from unmask.train.optimisers import make_optimiser
 from unmask.train.plan import Plan
 
-WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)  # gathered on the first process
+EVERYWHERE = StateDictOptions(full_state_dict=True)
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
@@ -38,7 +39,10 @@ def choose_device(device: str) -> torch.device:
     found = torch.accelerator.current_accelerator(check_available=True)
     if device == "auto":
         return found or torch.device("cpu")
-    asked = torch.device(device)
+    try:
+        asked = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device {device!r} is unknown; use auto, cpu, cuda or mps") from None
     if asked.type != "cpu" and (found is None or found.type != asked.type):
         raise ValueError(f"device {device!r} is not there; found {found or 'no accelerator'}, use --device cpu or auto")
     return asked
@@ -52,7 +56,9 @@ class Engine:
         self.accelerator = Accelerator(
             cpu=device.type == "cpu",
             mixed_precision="bf16" if plan.precision == "bf16" else "no",
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=len(phases) > 1)],
+            kwargs_handlers=[
+                DistributedDataParallelKwargs(find_unused_parameters=len(phases) > 1, broadcast_buffers=False)
+            ],
         )
         self.plan = plan
         self.phases = phases
@@ -160,7 +166,8 @@ class Engine:
         """The whole state as named tensors, gathered from all processes: method, optimiser per phase, average."""
         sections = {"method": self.weights()}
         for phase, optimiser in zip(self.phases, self.optimisers, strict=True):
-            state: Any = get_optimizer_state_dict(self.model, optimiser, options=WHOLE)["state"]
+            gathered: Any = get_optimizer_state_dict(self.model, optimiser, options=WHOLE)
+            state = gathered.get("state", {})  # the whole state is given to the first process only
             sections[f"optimizer-{phase.name}"] = {
                 f"{name}|{key}": torch.as_tensor(value)
                 for name, entries in state.items()
@@ -176,16 +183,16 @@ class Engine:
             self.method.load_state_dict(sections["method"])
         else:
             whole: Any = sections["method"]
-            set_model_state_dict(self.model, whole, options=StateDictOptions(full_state_dict=True))
+            set_model_state_dict(self.model, whole, options=EVERYWHERE)
         for phase, optimiser in zip(self.phases, self.optimisers, strict=True):
             state: dict[str, dict[str, Tensor]] = {}
             for name, value in sections[f"optimizer-{phase.name}"].items():
                 parameter, key = name.rsplit("|", 1)
                 state.setdefault(parameter, {})[key] = value
             if state:
-                whole = get_optimizer_state_dict(self.model, optimiser, options=WHOLE)
+                whole = get_optimizer_state_dict(self.model, optimiser, options=EVERYWHERE)
                 whole["state"] = state  # type: ignore[assignment]
-                set_optimizer_state_dict(self.model, optimiser, whole, options=StateDictOptions(full_state_dict=True))
+                set_optimizer_state_dict(self.model, optimiser, whole, options=EVERYWHERE)
         if self.average is not None:
             for name, value in sections["ema"].items():
                 self.average[name].copy_(value)

@@ -6,10 +6,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unmask.core import Batch
+from unmask.parts.ops.processes import gathered
 
 
 class RelevanceCache(nn.Module):
-    """Keeps side and relevance of every whole image and reads them off at each crop. Part of the state.
+    """Keeps side and relevance of every whole image and reads them off at each crop. Part of the state, and the same
+    on all processes.
 
     The batch needs "index"; with random crops also "whole" (the whole image) and "crop".
     """
@@ -29,12 +31,17 @@ class RelevanceCache(nn.Module):
         index = batch["index"]
         whole = batch.get("whole", batch["image"])
         grid = model.encoder.grid_of(whole)
-        self._reserve(int(index.max()) + 1, grid)
-        new = (~self.known[index]).nonzero().squeeze(-1)
-        if len(new):
-            side, relevance = compute(model, {"image": whole[new]})
-            self.maps[index[new]] = torch.stack([side.float(), relevance], 1).unflatten(-1, grid).half()
-            self.known[index[new]] = True
+        everyone = gathered(index)  # a map made by one process serves all
+        self._reserve(int(everyone.max()) + 1, grid)
+        new = ~self.known[index]
+        if gathered(new).any():
+            rows = self.maps.new_zeros(len(index), 2, *grid)
+            if new.any():
+                side, relevance = compute(model, {"image": whole[new]})
+                rows[new] = torch.stack([side.float(), relevance], 1).unflatten(-1, grid).half()
+            fresh, rows = gathered(new), gathered(rows)
+            self.maps[everyone[fresh]] = rows[fresh]
+            self.known[everyone[fresh]] = True
         maps = self.maps[index].float()
         if "crop" in batch:
             maps = read_crop(maps, batch["crop"])

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from unmask.core import Batch, Context, Mask, check_choice
 from unmask.parts.nets.transformer import Record
+from unmask.parts.ops.processes import gathered
 from unmask.parts.ops.relations import attention_rollout, exploitation
 
 START_RULES = ("fraction", "epoch", "exploitation")
@@ -53,7 +54,4 @@ def mask_token_lead(model, batch: Batch, mask: Mask) -> float:
     lengths = None if mask.lengths is None else mask.lengths[:WATCHED]
     model.predict(few, Mask(mask.hidden[:WATCHED], mask.order[:WATCHED], mask.count, lengths), record)
     visible, hidden, _ = exploitation(attention_rollout(record.maps), mask.hidden[:WATCHED], model.encoder.prefix)
-    difference = (hidden - visible).mean()
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.all_reduce(difference)
-    return float(difference)
+    return float(gathered(hidden - visible).mean())
