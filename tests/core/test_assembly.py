@@ -1,7 +1,9 @@
 """Settings become the arguments of a method and its parts: found by signature, checked, converted."""
 
 import pytest
+import torch
 
+from unmask.core import Mask
 from unmask.core.assembly import Argument, arguments, assemble, parse, part_class, read_settings
 from unmask.methods.mae import MAE
 from unmask.methods.self_guided_mae import SelfGuidedMAE
@@ -32,13 +34,8 @@ def test_a_part_that_asks_for_the_encoder_gets_the_one_that_the_method_has():
     method = assemble(MAE, SMALL)
     assert isinstance(method.encoder, ViT)
     assert isinstance(method.decoder, TokenDecoder)
-    assert method.decoder(method.encoder.embed.weight.new_zeros(1, 17, 16), *every_place_seen()).shape == (1, 16, 48)
-
-
-def every_place_seen():
-    from unmask.core import Mask
-
-    return Mask.nothing(1, 16), (4, 4)
+    tokens = torch.zeros(1, 17, 16)
+    assert method.decoder(tokens, Mask.nothing(1, 16), (4, 4)).shape == (1, 16, 48)
 
 
 def test_settings_reach_parts_of_parts():

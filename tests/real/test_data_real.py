@@ -126,14 +126,3 @@ def test_a_training_view_of_cifar_is_standardised(cifar):
     batch = next(iter(TrainingStream(source, card, TrainingView(32), seed=0, batch=256, steps=1)))
     assert batch["image"].mean().abs() < 0.1
     assert abs(batch["image"].std() - 1) < 0.1
-
-
-def test_pictures_at_thirty_two_pixels_stream_fast(cifar):
-    source = cifar.subset(range(2048))
-    stream = iter(TrainingStream(source, inspect(source, limit=100), TrainingView(32), seed=0, batch=256, steps=24))
-    for _ in range(8):
-        next(stream)  # decodes every picture once
-    begin = time.process_time()
-    for _ in range(16):
-        next(stream)
-    assert 16 * 256 / (time.process_time() - begin) > 800  # 7,000 a second without run-time checks
