@@ -255,3 +255,15 @@ def test_a_layer_that_does_not_exist_is_refused():
     method, batch = tiny()
     with pytest.raises(ValueError, match="layer 7 does not exist in the encoder of 2 blocks"):
         GuidedMask(layer=7, start=Start(fraction=0.0))(method, batch, context())
+
+
+def test_half_precision_does_not_reach_the_eigenvector():
+    torch.manual_seed(0)
+    model, batch = tiny()
+    exact = model.sampler._clusters(model, batch)
+    tokens, _ = model.sampler._tokens(model, batch, None)
+    model.sampler._tokens = lambda *_: (tokens, None)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model.sampler._clusters(model, batch)
+    assert torch.equal(exact[0], half[0])
+    torch.testing.assert_close(exact[1], half[1])

@@ -18,6 +18,7 @@ from unmask.app.looking import analyse
 from unmask.core import Context
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
+from unmask.train.engine import choose_precision
 
 PROBES = ("knn", "linear")
 START = 0.125  # share of random masking before guidance, T = E / 8
@@ -77,10 +78,13 @@ def _stepper(arm: Arm):
     optimiser = torch.optim.AdamW(method.parameters(), fused=True)
     size = arm.settings["image_size"]
     batch = {"image": torch.randn(arm.batch, 3, size, size)}
+    half = choose_precision("auto", torch.device("cpu")) == "bf16"
 
     def step() -> None:
         optimiser.zero_grad()
-        torch.stack(list(method.losses(batch, Context(progress=0.5)).values())).sum().backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            terms = method.losses(batch, Context(progress=0.5))
+        torch.stack(list(terms.values())).sum().backward()
         optimiser.step()
 
     return step

@@ -123,9 +123,10 @@ class GuidedMask(nn.Module):
         """The object's cluster (empty where the cut is not usable) and the relevance of every place to it."""
         record = Record(attention=True) if self.cut.side == "attention" else None
         tokens, attention = self._tokens(model, batch, record)
-        side, usable = self.cut(tokens, attention, model.places(batch))
-        side = side & usable.unsqueeze(-1)
-        return side, relevance_to(tokens, side)
+        with torch.autocast(tokens.device.type, enabled=False):  # an eigenvector in half precision is another one
+            side, usable = self.cut(tokens.float(), attention, model.places(batch))
+            side = side & usable.unsqueeze(-1)
+            return side, relevance_to(tokens.float(), side)
 
     def _tokens(self, model, batch: Batch, record: Record | None) -> tuple[Tensor, Tensor | None]:
         """Unmasked tokens of the layer and, if recorded, the class token's attention to them."""

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
+
+from unmask.parts.ops.attention import attend
 
 EPS = 1e-6  # LayerNorm epsilon of ViT; torch's default is 1e-5
 
@@ -48,7 +49,7 @@ class Attention(nn.Module):
             record.maps.append(attention)
             mixed = attention.to(v.dtype) @ v
         else:
-            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+            mixed = attend(q, k, v, allowed)
         return self.out(mixed.transpose(1, 2).reshape(b, n, d))
 
 
