@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unmask.core import Mask
+from unmask.parts.nets.linear import Linear
 from unmask.parts.nets.positions import Positions
 from unmask.parts.nets.transformer import Record, Transformer, initialise
 from unmask.parts.nets.vit import ViT
@@ -20,11 +21,11 @@ class TokenDecoder(nn.Module):
     def __init__(self, encoder: ViT, width: int = 512, depth: int = 8, heads: int = 16, outputs: int | None = None):
         super().__init__()
         self.prefix = encoder.prefix
-        self.embed = nn.Linear(encoder.width, width)
+        self.embed = Linear(encoder.width, width)
         self.mask_token = nn.Parameter(torch.empty(1, 1, width))
         self.positions = Positions(encoder.grid, width)
         self.trunk = Transformer(width, depth, heads)
-        self.head = nn.Linear(width, outputs or encoder.patch_size**2 * encoder.channels)
+        self.head = Linear(width, outputs or encoder.patch_size**2 * encoder.channels)
         nn.init.normal_(self.mask_token, std=0.02)
         initialise(self.embed)
         initialise(self.head)

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
+from unmask.parts.nets.linear import Linear
 from unmask.parts.ops.attention import attend
 
 EPS = 1e-6  # LayerNorm epsilon of ViT; torch's default is 1e-5
@@ -32,8 +33,8 @@ class Attention(nn.Module):
         if width % heads:
             raise ValueError(f"width {width} cannot be divided into {heads} heads; choose a divisor")
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.out = Linear(width, width)
 
     def forward(
         self, x: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None, record: Record | None = None
@@ -72,7 +73,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(width, eps=EPS)
         self.attention = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=EPS)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(Linear(width, 4 * width), nn.GELU(), Linear(4 * width, width))
         self.scale1 = nn.Identity() if layer_scale is None else LayerScale(width, layer_scale)
         self.scale2 = nn.Identity() if layer_scale is None else LayerScale(width, layer_scale)
         self.drop = StochasticDepth(drop_path, "row") if drop_path else nn.Identity()

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unmask.core import Mask
+from unmask.parts.nets.linear import Linear
 from unmask.parts.nets.positions import Positions
 from unmask.parts.nets.transformer import Record, Transformer
 from unmask.parts.ops.patches import patch_grid, patchify
@@ -75,7 +76,7 @@ class ViT(nn.Module):
             raise ValueError(
                 f"image {height}x{wide} gives a single patch of {patch_size}; use smaller patches or larger images"
             )
-        self.embed = nn.Linear(patch_size * patch_size * channels, self.width)
+        self.embed = Linear(patch_size * patch_size * channels, self.width)
         self.positions = Positions(self.grid, self.width, positions)
         self.class_token = nn.Parameter(torch.empty(1, 1, self.width)) if class_token else None
         self.trunk = Transformer(*self.shape, drop_path=drop_path, layer_scale=layer_scale)

@@ -1,0 +1,87 @@
+"""Matrix products of linear layers in half precision on a CPU, arranged as its matrix units like them.
+
+The libraries under torch choose badly for two kinds of shapes that transformers are made of (TFLOP/s in bf16 on two
+cores with AMX, peak 2.9; `benchmarks/operations.py` measures it anywhere):
+
+- few rows times a narrow weight, 800 x 3072 by 3072 x 768: 1.1, in two parts of 400 rows 1.8;
+- weight gradients, whose first factor lies transposed in memory, 768 x 800 by 800 x 3072: 1.4, with the smaller factor
+  copied the other way round first 2.1.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+FEW_ROWS, NARROW = 1024, 1024  # up to so many rows and columns, a product is done in two parts
+CACHED = 1 << 16  # numbers transposed at a time, so that both sides stay in the cache
+
+
+def uses_half(x: Tensor) -> bool:
+    """Whether a linear layer of this input is computed in bfloat16 on a CPU."""
+    if x.device.type != "cpu":
+        return False
+    if torch.is_autocast_enabled("cpu"):
+        return torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return x.dtype == torch.bfloat16
+
+
+class HalfLinear(torch.autograd.Function):
+    """x W' + b in bfloat16 with sums in float32; the gradients of W and b come as W's own type."""
+
+    @staticmethod
+    def forward(
+        ctx, x: Float[Tensor, "*b k"], weight: Float[Tensor, "n k"], bias: Float[Tensor, "n"] | None
+    ) -> Float[Tensor, "*b n"]:
+        rows, half = x.to(torch.bfloat16).reshape(-1, x.shape[-1]), weight.to(torch.bfloat16)
+        ctx.save_for_backward(rows, half)
+        ctx.like, ctx.kinds = x.shape, (x.dtype, weight.dtype, None if bias is None else bias.dtype)
+        result = product(rows, half.t(), None if bias is None else bias.to(torch.bfloat16))
+        return result.view(*x.shape[:-1], weight.shape[0])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Float[Tensor, "*b n"]):  # type: ignore[override]
+        rows, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.kinds
+        gradient = gradient.reshape(-1, gradient.shape[-1])
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
+        return (
+            product(gradient, weight).view(ctx.like).to(of_x) if needs_x else None,
+            transposed_product(gradient, rows, of_weight) if needs_weight else None,
+            gradient.sum(0).to(of_bias) if needs_bias else None,
+        )
+
+
+def product(
+    left: Float[Tensor, "m k"], right: Float[Tensor, "k n"], bias: Float[Tensor, "n"] | None = None
+) -> Float[Tensor, "m n"]:
+    """left right + bias, in two parts where that is faster."""
+    m, n = left.shape[0], right.shape[1]
+    if m > FEW_ROWS or n > NARROW or m < 2:
+        return left @ right if bias is None else torch.addmm(bias, left, right)
+    result = left.new_empty(m, n)
+    for rows, part in zip(left.tensor_split(2), result.tensor_split(2), strict=True):
+        if bias is None:
+            torch.mm(rows, right, out=part)
+        else:
+            torch.addmm(bias, rows, right, out=part)
+    return result
+
+
+def transposed_product(
+    left: Float[Tensor, "m n"], right: Float[Tensor, "m k"], dtype: torch.dtype
+) -> Float[Tensor, "n k"]:
+    """left' right as `dtype`, the smaller of the two copied to lie as the product reads it."""
+    if left.shape[1] <= right.shape[1]:
+        return (transposed(left, left.dtype) @ right).to(dtype)
+    return transposed(transposed(right, right.dtype) @ left, dtype)
+
+
+def transposed(x: Float[Tensor, "m n"], dtype: torch.dtype) -> Float[Tensor, "n m"]:
+    """A contiguous copy of x', made a few rows at a time."""
+    copy = x.new_empty(x.shape[1], x.shape[0], dtype=dtype)
+    block = max(16, CACHED // x.shape[1])
+    for rows, columns in zip(x.split(block), copy.split(block, dim=1), strict=True):
+        columns.copy_(rows.t())
+    return copy
