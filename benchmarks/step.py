@@ -18,6 +18,8 @@ from pathlib import Path
 import torch
 from peers import PLACES, SIZE, Arm, arms, check_equal
 
+from unmask.train.memory import keep_freed_memory
+
 STATE = 16  # bytes per parameter: weight, gradient and AdamW's two averages in float32
 PER_PICTURE = 90e6  # bytes of activations of ViT-B and its decoder in float32, measured; scaled by the parameters
 SPARE = 1.2
@@ -135,6 +137,7 @@ def main() -> None:
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    keep_freed_memory()  # as every training here does; all arms have it
     if options.only:
         alone(options, device)
         return

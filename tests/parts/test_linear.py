@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from unmask.parts.nets.linear import Linear
+from unmask.parts.nets.linear import Linear, of_gelu, of_norm
 from unmask.parts.ops.linear import FEW_ROWS, product, transposed, transposed_product, uses_half
 
 EPS = torch.finfo(torch.bfloat16).eps
@@ -68,3 +68,45 @@ def test_full_precision_is_left_to_torch():
 
 def test_weights_keep_the_names_of_torch():
     assert set(Linear(3, 2).state_dict()) == set(torch.nn.Linear(3, 2).state_dict())
+
+
+def of_norm_plain(linear: Linear, norm: torch.nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:
+    return F.linear(norm(x), linear.weight, linear.bias)
+
+
+def of_gelu_plain(linear: Linear, _, x: torch.Tensor) -> torch.Tensor:
+    return F.linear(F.gelu(x), linear.weight, linear.bias)
+
+
+@pytest.mark.parametrize(
+    ("function", "plain"), [(of_norm, of_norm_plain), (lambda linear, _, x: of_gelu(linear, x), of_gelu_plain)]
+)
+def test_what_is_computed_again_has_the_gradients_of_what_is_kept(function, plain):
+    layer, norm = Linear(24, 16), torch.nn.LayerNorm(24)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    outcomes = []
+    for one in (function, plain):
+        x = torch.randn(2, 3, 24, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            y = one(layer, norm, x if one in (of_norm, of_norm_plain) else x.bfloat16())
+        used = [x, *layer.parameters(), *(norm.parameters() if one in (of_norm, of_norm_plain) else ())]
+        outcomes.append([y, *torch.autograd.grad(y.float().square().sum(), used)])
+    for found, wanted in zip(*outcomes, strict=True):
+        assert found.dtype == wanted.dtype
+        assert apart(found, wanted) < 2 * EPS
+
+
+def test_neither_norms_nor_activations_are_kept_for_the_backward_pass():
+    layer, norm = Linear(64, 64), torch.nn.LayerNorm(64)
+    x = torch.randn(100, 64, requires_grad=True)
+    for function in (lambda: of_norm(layer, norm, x), lambda: of_gelu(layer, x)):
+        with torch.autocast("cpu", torch.bfloat16):
+            assert sum(t.shape == x.shape for t in kept_by(function)) == 1
+
+
+def kept_by(function) -> list[torch.Tensor]:
+    kept: list[torch.Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        function()
+    return kept

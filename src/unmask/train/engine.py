@@ -17,6 +17,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from unmask.core import Batch, Context, Method, Phase, to_device
+from unmask.train.memory import keep_freed_memory
 from unmask.train.optimisers import make_optimiser
 from unmask.train.plan import Plan
 
@@ -53,6 +54,7 @@ class Engine:
 
     def __init__(self, method: Method, plan: Plan, device: torch.device):
         phases = list(method.phases())
+        keep_freed_memory()
         self.accelerator = Accelerator(
             cpu=device.type == "cpu",
             mixed_precision="bf16" if plan.precision == "bf16" else "no",

@@ -1,5 +1,7 @@
 """The cluster of the main object, by a normalised cut of its tokens' similarities."""
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -11,6 +13,8 @@ from unmask.parts.ops.relations import cosine_relations
 
 SIDES = ("seed", "attention", "contrast", "small")
 NO_GAP = 1e-4  # eigenvalues closer than this leave the cut arbitrary
+EPS = 1e-12  # the shortest length to divide by
+CACHED = 1 << 19  # numbers of similarity matrices handled at a time on a CPU: 13 images of 14 x 14 patches, 2 MB
 
 
 class NormalisedCut:
@@ -51,6 +55,16 @@ class NormalisedCut:
         places: Bool[Tensor, "b n"] | None = None,
     ) -> tuple[Bool[Tensor, "b n"], Bool[Tensor, "b"]]:
         """The object's side and, per row, whether the cut is usable: two places a side and a clear gap."""
+        found = [
+            self._cut(tokens[rows], *(x if x is None else x[rows] for x in (attention, places)))
+            for rows in _pieces(tokens)
+        ]
+        sides, usable = zip(*found, strict=True)
+        return torch.cat(sides), torch.cat(usable)
+
+    def _cut(
+        self, tokens: Float[Tensor, "b n d"], attention: Float[Tensor, "b n"] | None, places: Bool[Tensor, "b n"] | None
+    ) -> tuple[Bool[Tensor, "b n"], Bool[Tensor, "b"]]:
         relations = cosine_relations(tokens.float())
         weights = affinity(relations, self.affinity, self.tau)
         cut = bipartition(weights, self.solver, self.threshold, places)
@@ -90,6 +104,18 @@ def _contrast(
 
 def relevance_to(tokens: Float[Tensor, "b n d"], side: Bool[Tensor, "b n"]) -> Float[Tensor, "b n"]:
     """Cosine of every place with the mean direction of the cluster."""
-    directions = F.normalize(tokens.float(), dim=-1)
-    centre = F.normalize((directions * side.unsqueeze(-1)).sum(1), dim=-1)
-    return torch.einsum("bnd,bd->bn", directions, centre)
+    return torch.cat([_relevance(tokens[rows].float(), side[rows]) for rows in _pieces(tokens)])
+
+
+def _relevance(tokens: Float[Tensor, "b n d"], side: Bool[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    shrink = 1 / tokens.norm(dim=-1).clamp(min=EPS)
+    centre = F.normalize(torch.bmm((side * shrink).unsqueeze(1), tokens), dim=-1)
+    return torch.bmm(tokens, centre.transpose(1, 2)).squeeze(-1) * shrink
+
+
+def _pieces(tokens: Float[Tensor, "b n d"]) -> Iterator[slice]:
+    """Rows that are handled together: all on a GPU; on a CPU so few that what is computed of them stays cached."""
+    b, n, _ = tokens.shape
+    count = max(1, CACHED // n**2) if tokens.device.type == "cpu" else max(1, b)
+    for first in range(0, max(1, b), count):
+        yield slice(first, first + count)

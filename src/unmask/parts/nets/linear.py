@@ -1,10 +1,10 @@
-"""The linear layer of all networks here."""
+"""The linear layer of all networks here, alone or after a norm or an activation."""
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unmask.parts.ops.linear import HalfLinear, uses_half
+from unmask.parts.ops.linear import HalfLinear, HalfLinearOfGelu, HalfLinearOfNorm, uses_half
 
 
 class Linear(nn.Linear):
@@ -14,3 +14,17 @@ class Linear(nn.Linear):
         if uses_half(input):
             return HalfLinear.apply(input, self.weight, self.bias)
         return F.linear(input, self.weight, self.bias)
+
+
+def of_norm(linear: Linear, norm: nn.LayerNorm, x: Float[Tensor, "*b k"]) -> Float[Tensor, "*b n"]:
+    """linear(norm(x)); in half precision on a CPU the normalised x is not kept."""
+    if uses_half(x) and x.dtype == norm.weight.dtype:
+        return HalfLinearOfNorm.apply(x, norm.weight, norm.bias, norm.eps, linear.weight, linear.bias)
+    return linear(norm(x))
+
+
+def of_gelu(linear: Linear, x: Float[Tensor, "*b k"]) -> Float[Tensor, "*b n"]:
+    """linear(gelu(x)); in half precision on a CPU the activation is not kept."""
+    if uses_half(x):
+        return HalfLinearOfGelu.apply(x, linear.weight, linear.bias)
+    return linear(F.gelu(x))

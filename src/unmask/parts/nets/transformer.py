@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from unmask.parts.nets.linear import Linear
+from unmask.parts.nets.linear import Linear, of_gelu, of_norm
 from unmask.parts.ops.attention import attend
 
 EPS = 1e-6  # LayerNorm epsilon of ViT; torch's default is 1e-5
@@ -37,10 +37,15 @@ class Attention(nn.Module):
         self.out = Linear(width, width)
 
     def forward(
-        self, x: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None, record: Record | None = None
+        self,
+        x: Float[Tensor, "b n d"],
+        norm: nn.LayerNorm,
+        valid: Bool[Tensor, "b n"] | None = None,
+        record: Record | None = None,
     ) -> Float[Tensor, "b n d"]:
+        """norm: applied to x before anything else."""
         b, n, d = x.shape
-        q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = of_norm(self.qkv, norm, x).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         allowed = None if valid is None else valid[:, None, None, :]
         if record is not None and record.attention:
             scores = (q @ k.transpose(-2, -1)).float() * (d // self.heads) ** -0.5
@@ -81,8 +86,9 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None, record: Record | None = None
     ) -> Float[Tensor, "b n d"]:
-        x = x + self.drop(self.scale1(self.attention(self.norm1(x), valid, record)))
-        return x + self.drop(self.scale2(self.mlp(self.norm2(x))))
+        x = x + self.drop(self.scale1(self.attention(x, self.norm1, valid, record)))
+        first, _, last = self.mlp
+        return x + self.drop(self.scale2(of_gelu(last, of_norm(first, self.norm2, x))))
 
 
 class Transformer(nn.Module):

@@ -9,10 +9,12 @@ cores with AMX, peak 2.9; `benchmarks/operations.py` measures it anywhere):
 """
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+HALF = torch.bfloat16
 FEW_ROWS, NARROW = 1024, 1024  # up to so many rows and columns, a product is done in two parts
 CACHED = 1 << 16  # numbers transposed at a time, so that both sides stay in the cache
 
@@ -22,8 +24,8 @@ def uses_half(x: Tensor) -> bool:
     if x.device.type != "cpu":
         return False
     if torch.is_autocast_enabled("cpu"):
-        return torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return x.dtype == torch.bfloat16
+        return torch.get_autocast_dtype("cpu") == HALF
+    return x.dtype == HALF
 
 
 class HalfLinear(torch.autograd.Function):
@@ -33,24 +35,91 @@ class HalfLinear(torch.autograd.Function):
     def forward(
         ctx, x: Float[Tensor, "*b k"], weight: Float[Tensor, "n k"], bias: Float[Tensor, "n"] | None
     ) -> Float[Tensor, "*b n"]:
-        rows, half = x.to(torch.bfloat16).reshape(-1, x.shape[-1]), weight.to(torch.bfloat16)
+        rows, half = x.to(HALF).reshape(-1, x.shape[-1]), weight.to(HALF)
         ctx.save_for_backward(rows, half)
-        ctx.like, ctx.kinds = x.shape, (x.dtype, weight.dtype, None if bias is None else bias.dtype)
-        result = product(rows, half.t(), None if bias is None else bias.to(torch.bfloat16))
-        return result.view(*x.shape[:-1], weight.shape[0])
+        ctx.like, ctx.kinds = x.shape, _kinds(x, weight, bias)
+        return _outputs(rows, half, bias).view(*x.shape[:-1], weight.shape[0])
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Float[Tensor, "*b n"]):  # type: ignore[override]
         rows, weight = ctx.saved_tensors
-        of_x, of_weight, of_bias = ctx.kinds
         gradient = gradient.reshape(-1, gradient.shape[-1])
-        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
-        return (
-            product(gradient, weight).view(ctx.like).to(of_x) if needs_x else None,
-            transposed_product(gradient, rows, of_weight) if needs_weight else None,
-            gradient.sum(0).to(of_bias) if needs_bias else None,
+        of_x = product(gradient, weight).view(ctx.like).to(ctx.kinds[0]) if ctx.needs_input_grad[0] else None
+        return of_x, *_of_parameters(ctx, gradient, rows, 1)
+
+
+class HalfLinearOfGelu(torch.autograd.Function):
+    """As HalfLinear, of gelu(x): the activation is computed again for the backward pass rather than kept."""
+
+    @staticmethod
+    def forward(
+        ctx, x: Float[Tensor, "*b k"], weight: Float[Tensor, "n k"], bias: Float[Tensor, "n"] | None
+    ) -> Float[Tensor, "*b n"]:
+        rows, half = x.to(HALF).reshape(-1, x.shape[-1]), weight.to(HALF)
+        ctx.save_for_backward(rows, half)
+        ctx.like, ctx.kinds = x.shape, _kinds(x, weight, bias)
+        return _outputs(F.gelu(rows), half, bias).view(*x.shape[:-1], weight.shape[0])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Float[Tensor, "*b n"]):  # type: ignore[override]
+        rows, weight = ctx.saved_tensors
+        gradient = gradient.reshape(-1, gradient.shape[-1])
+        of_parameters = _of_parameters(ctx, gradient, F.gelu(rows), 1)
+        of_x = torch.ops.aten.gelu_backward(product(gradient, weight), rows)
+        return of_x.view(ctx.like).to(ctx.kinds[0]), *of_parameters
+
+
+class HalfLinearOfNorm(torch.autograd.Function):
+    """As HalfLinear, of the layer norm of x: the norm is computed again for the backward pass rather than kept."""
+
+    @staticmethod
+    def forward(
+        ctx,
+        x: Float[Tensor, "*b k"],
+        scale: Float[Tensor, "k"],
+        shift: Float[Tensor, "k"],
+        eps: float,
+        weight: Float[Tensor, "n k"],
+        bias: Float[Tensor, "n"] | None,
+    ) -> Float[Tensor, "*b n"]:
+        rows, half = x.reshape(-1, x.shape[-1]), weight.to(HALF)
+        normal, mean, inverse = torch.native_layer_norm(rows, scale.shape, scale, shift, eps)
+        ctx.save_for_backward(rows, mean, inverse, scale, shift, half)
+        ctx.like, ctx.eps, ctx.kinds = x.shape, eps, _kinds(x, weight, bias)
+        return _outputs(normal.to(HALF), half, bias).view(*x.shape[:-1], weight.shape[0])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Float[Tensor, "*b n"]):  # type: ignore[override]
+        rows, mean, inverse, scale, shift, weight = ctx.saved_tensors
+        gradient = gradient.reshape(-1, gradient.shape[-1])
+        normal = F.layer_norm(rows, scale.shape, scale, shift, ctx.eps)
+        of_parameters = _of_parameters(ctx, gradient, normal.to(HALF), 4)
+        slope = product(gradient, weight).to(rows.dtype)
+        of_norm = torch.ops.aten.native_layer_norm_backward(
+            slope, rows, scale.shape, mean, inverse, scale, shift, ctx.needs_input_grad[:3]
         )
+        of_x = of_norm[0].view(ctx.like) if of_norm[0] is not None else None
+        return of_x, of_norm[1], of_norm[2], None, *of_parameters
+
+
+def _kinds(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[torch.dtype, ...]:
+    return x.dtype, weight.dtype, weight.dtype if bias is None else bias.dtype
+
+
+def _outputs(
+    rows: Float[Tensor, "m k"], weight: Float[Tensor, "n k"], bias: Float[Tensor, "n"] | None
+) -> Float[Tensor, "m n"]:
+    return product(rows, weight.t(), None if bias is None else bias.to(HALF))
+
+
+def _of_parameters(ctx, gradient: Float[Tensor, "m n"], rows: Float[Tensor, "m k"], place: int):
+    """Gradients of weight and bias, which are the arguments `place` and `place + 1`."""
+    needs_weight, needs_bias = ctx.needs_input_grad[place : place + 2]
+    of_weight = transposed_product(gradient, rows, ctx.kinds[1]) if needs_weight else None
+    return of_weight, gradient.sum(0).to(ctx.kinds[2]) if needs_bias else None
 
 
 def product(

@@ -1,0 +1,22 @@
+"""Memory that a step frees stays with the process, ready for the next step."""
+
+import ctypes
+
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX, ARENA_MAX = -1, -2, -4, -8  # options of glibc's mallopt, from malloc.h
+MOST = 2**31 - 1
+AHEAD = 1 << 26  # bytes asked of the system at a time
+
+
+def keep_freed_memory() -> bool:
+    """Tells the C library not to return freed memory to the system; False where it cannot be told.
+
+    Large tensors are otherwise mapped and unmapped at every step, and each page is cleared anew: a fifth of the time
+    of a step of ViT-B with 64 pictures on two cores. One arena, since the backward pass runs in a thread of its own
+    and is to reuse what the forward pass has freed.
+    """
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # not glibc
+        return False
+    options = ((MMAP_MAX, 0), (TRIM_THRESHOLD, MOST), (TOP_PAD, AHEAD), (ARENA_MAX, 1))
+    return all([set_option(option, value) == 1 for option, value in options])
