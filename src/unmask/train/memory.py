@@ -19,4 +19,5 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # not glibc
         return False
     options = ((MMAP_MAX, 0), (TRIM_THRESHOLD, MOST), (TOP_PAD, AHEAD), (ARENA_MAX, 1))
-    return all([set_option(option, value) == 1 for option, value in options])
+    done = [set_option(option, value) == 1 for option, value in options]  # each is tried
+    return all(done)

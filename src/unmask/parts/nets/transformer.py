@@ -1,6 +1,7 @@
 """The pre-norm transformer that encoders and decoders share."""
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -87,8 +88,8 @@ class Block(nn.Module):
         self, x: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None, record: Record | None = None
     ) -> Float[Tensor, "b n d"]:
         x = x + self.drop(self.scale1(self.attention(x, self.norm1, valid, record)))
-        first, _, last = self.mlp
-        return x + self.drop(self.scale2(of_gelu(last, of_norm(first, self.norm2, x))))
+        wide, _, narrow = cast(tuple[Linear, nn.GELU, Linear], tuple(self.mlp))
+        return x + self.drop(self.scale2(of_gelu(narrow, of_norm(wide, self.norm2, x))))
 
 
 class Transformer(nn.Module):
