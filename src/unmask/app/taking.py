@@ -23,7 +23,7 @@ def export(run: str | Path, to: str, out: str | Path, *, encoder_only: bool = Fa
     information = {"method": loaded.config.method, "step": loaded.step, **loaded.config.versions}
     options = {"encoder_only": encoder_only} if to in ("transformers", "torch") else {}
     written = module.export(loaded.method, out, loaded.card, information=information, **options)
-    return {"to": to, "folder": str(out), **vars(written)}
+    return {"to": to, **vars(written), "folder": str(out)}
 
 
 def info(file: str | Path) -> dict[str, Any]:
