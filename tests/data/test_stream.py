@@ -5,6 +5,7 @@ import torch
 
 from unmask.core import check_batch
 from unmask.data.card import MixedPictures, inspect
+from unmask.data.order import number
 from unmask.data.sources import open_source
 from unmask.data.stream import TooManyUnreadable, TrainingStream, order, sample_at
 from unmask.data.views import TrainingView
@@ -169,3 +170,50 @@ def test_valid_pixels_are_there_for_the_whole_batch_when_one_sample_needs_them(t
 def test_a_stream_can_be_gone_through_again(source):
     run = stream(source)
     assert same(list(itertools.islice(run, 3)), list(itertools.islice(run, 3)))
+
+
+@pytest.fixture
+def photographs(make, tmp_path):
+    """JPEGs of four times the size of the view and more."""
+    for i in range(COUNT):
+        (tmp_path / f"{i:02d}.jpg").write_bytes(make.encode(make.noise(i, (64, 80, 3)), "JPEG"))
+    return open_source(tmp_path)
+
+
+def reducing(source, **changes) -> TrainingStream:
+    arguments = {"seed": 5, "batch": 8, "steps": 7, "cache_bytes": 0, **changes}
+    return TrainingStream(source, inspect(source), TrainingView(8), **arguments)
+
+
+def test_reduced_decoding_is_the_same_with_workers_and_after_a_restart(photographs):
+    alone = list(reducing(photographs))
+    assert same(alone, list(reducing(photographs, workers=2)))
+    assert same(alone[3:], list(reducing(photographs, start=3)))
+
+
+def test_a_set_that_fits_in_memory_is_decoded_exactly_with_any_number_of_workers(photographs):
+    needed = COUNT * 64 * 80 * 3
+    alone = list(reducing(photographs, cache_bytes=needed))
+    assert same(alone, list(reducing(photographs, cache_bytes=needed, workers=2)))
+    assert not same(alone, list(reducing(photographs, cache_bytes=needed - 1)))
+
+
+def test_a_batch_holds_the_views_of_its_samples(source):
+    batch = next(iter(stream(source)))
+    card, view = inspect(source), TrainingView(8, whole=True)
+    for row in range(8):
+        generator = torch.Generator().manual_seed(number("view", 5, row))
+        found = view(source.read(int(batch["index"][row])), card, generator)
+        assert all(torch.equal(batch[key][row], value) for key, value in found.items())
+
+
+def test_pictures_that_travel_as_8_bit_arrive_as_those_that_are_standardised_first(source):
+    plain, travelling = stream(source), stream(source)
+    travelling.raw = travelling._batches.raw = True
+    assert travelling._batches[0][0]["image"].dtype == torch.uint8
+    assert same(list(plain), list(travelling))
+
+
+def test_from_workers_pictures_travel_as_8_bit(source):
+    assert stream(source, workers=2).raw
+    assert not stream(source).raw

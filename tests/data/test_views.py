@@ -6,6 +6,7 @@ from torchvision.transforms import RandomResizedCrop
 
 from unmask.core import check_batch
 from unmask.data.card import DataCard, inspect
+from unmask.data.decode import Decoder
 from unmask.data.picture import GREY, RGB, Picture, Unreadable, finite
 from unmask.data.views import EvaluationView, TrainingView, centre_box, random_box, resize
 
@@ -204,3 +205,20 @@ def test_a_card_made_by_inspection_fits_the_views(make, tmp_path):
     source = open_source(make.write_folder(tmp_path, ["1.png", "2.png"]))
     card = inspect(source)
     assert TrainingView(8)(source.read(0), card, torch.Generator())["image"].dtype == torch.float32
+
+
+def test_a_jpeg_that_is_still_encoded_gives_the_same_crop_as_its_picture(make):
+    data = make.encode(photo(320, 400).values, "JPEG", quality=95)
+    whole = Decoder()(data)
+    for seed in range(8):
+        exact = view(TrainingView(40), whole, seed)["image"]
+        found = TrainingView(40)(Decoder().begin(data, (40, 40)), card_of(whole), torch.Generator().manual_seed(seed))
+        error = (found["image"] - exact).pow(2).mean() * np.square(card_of(whole).std).mean()
+        assert 10 * np.log10(255**2 / error) > 35
+
+
+def test_a_drawn_view_of_eight_bits_is_still_eight_bits():
+    card = card_of(photo())
+    drawn = TrainingView(32).draw(photo(), card, torch.Generator().manual_seed(0))["image"]
+    assert drawn.dtype == torch.uint8
+    assert torch.equal(card.scaled(drawn), view(TrainingView(32), photo())["image"])

@@ -126,3 +126,15 @@ def test_a_training_view_of_cifar_is_standardised(cifar):
     batch = next(iter(TrainingStream(source, card, TrainingView(32), seed=0, batch=256, steps=1)))
     assert batch["image"].mean().abs() < 0.1
     assert abs(batch["image"].std() - 1) < 0.1
+
+
+def test_reduced_crops_of_real_photographs_stay_within_35_decibels(data_folder):
+    source = open_source(data_folder / "clothing10.tar")
+    for i in range(0, len(source), 60):
+        picture = source.read(i)
+        size = (picture.height // 4, picture.width // 4)
+        box = (0, 0, picture.height, picture.width)
+        part = source.read_for(i, size).part(box, size)
+        exact = np.asarray(Image.fromarray(picture.values).resize(size[::-1], Image.Resampling.BICUBIC))
+        assert part.values.shape == exact.shape
+        assert np.square(part.values.astype(float) - exact).mean() < 255**2 / 10**3.5

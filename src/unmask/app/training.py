@@ -308,6 +308,7 @@ def _run(
                 accumulation=plan.accumulation,
                 workers=config.data["workers"],
                 budget=config.data["bad_budget"],
+                device=engine.accelerator.device,
             )
         )
         return streams[-1]

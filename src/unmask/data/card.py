@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from unmask.data.jpeg import Jpeg
 from unmask.data.moments import Moments
 from unmask.data.order import order
 from unmask.data.picture import Picture, Unreadable, channel_words
@@ -68,11 +69,16 @@ class DataCard:
         """(value - mean) / std per channel; a constant channel becomes 0."""
         return self.scaled(native(values).permute(2, 0, 1))
 
-    def scaled(self, image: Shaped[Tensor, "*batch c h w"]) -> Float[Tensor, "*batch c h w"]:
-        """`standardise` for tensors that have the channels first."""
-        wide = image.double() if image.dtype in (torch.int32, torch.int64, torch.float64) else image.float()
-        mean, scale = self._statistics
-        return ((wide - mean.to(wide)) / scale.to(wide)).float()
+    def scaled(
+        self, image: Shaped[Tensor, "*batch c h w"], out: Float[Tensor, "*batch c h w"] | None = None
+    ) -> Float[Tensor, "*batch c h w"]:
+        """`standardise` for tensors that have the channels first; `out` is filled and returned."""
+        wide = torch.float64 if image.dtype in (torch.int32, torch.int64, torch.float64) else torch.float32
+        mean, scale = (statistic.to(image.device, wide) for statistic in self._statistics)
+        if out is not None and wide == out.dtype:
+            return torch.sub(image, mean, out=out).div_(scale)
+        found = (image - mean).div_(scale).float()
+        return found if out is None else out.copy_(found)
 
     def restore(self, image: Float[Tensor, "*batch c h w"]) -> Float[Tensor, "*batch c h w"]:
         """Standardised values back in the units of the files."""
@@ -98,9 +104,9 @@ class DataCard:
                 f"{','.join(self.channels[:4])}, to map them to one, or leave the others out"
             )
 
-    def check_picture(self, picture: Picture) -> None:
+    def check_picture(self, picture: Picture | Jpeg) -> None:
         """Raises Unreadable for a picture with other channels or another type than this card's."""
-        if picture.channels != self.channels or picture.values.dtype != self._dtype:
+        if picture.channels != self.channels or picture.dtype != self._dtype:
             raise Unreadable(f"is {picture.kind}; the data set is {self.kind}")
 
     def differences(self, other: "DataCard", sigmas: float = 3.0) -> list[str]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64, Shaped
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from unmask.data import jpeg
+from unmask.data.guard import guarded
 from unmask.data.picture import GREY, RGB, Picture, Unreadable, finite, map_channels
 from unmask.data.tiff import decode_tiff
 
@@ -44,11 +46,22 @@ class Decoder:
     ignore: tuple[int, ...] = (255,)
 
     def __call__(self, data: bytes) -> Picture:
-        return self.mapped(_guarded(self._decode, data))
+        return self.mapped(guarded(self._decode, data))
+
+    def begin(self, data: bytes, size: tuple[int, int]) -> Picture | jpeg.Jpeg:
+        """The picture for views of this size; a JPEG that is much larger is left encoded until they are drawn."""
+        header = guarded(self._plain_header, data)
+        if header is None:
+            return self(data)
+        stored = CHANNELS[header.mode]
+        if jpeg.reduction((0, 0, header.height, header.width), size) == 1:
+            return self.mapped(Picture(guarded(jpeg.whole, data), stored))
+        pixel = self.mapped(Picture(np.zeros((1, 1, len(stored)), np.uint8), stored))
+        return jpeg.Jpeg(data, header.height, header.width, stored, pixel.channels)
 
     def page(self, data: bytes, number: int) -> Picture:
         """One page of a TIFF file."""
-        return self.mapped(_guarded(lambda found: decode_tiff(found, self.largest, number), data))
+        return self.mapped(guarded(lambda found: decode_tiff(found, self.largest, number), data))
 
     def mapped(self, picture: Picture) -> Picture:
         """The picture with the channels of this decoder."""
@@ -56,7 +69,7 @@ class Decoder:
 
     def mask(self, data: bytes) -> Int64[np.ndarray, "h w"]:
         """Class number per pixel, -1 where ignored; the colours of a palette do not matter, its numbers do."""
-        values = _guarded(self._numbers, data)
+        values = guarded(self._numbers, data)
         if values.ndim == 3 and values.shape[2] == 1:
             values = values[..., 0]
         if values.ndim != 2 or values.dtype.kind not in "bui":
@@ -72,10 +85,19 @@ class Decoder:
             return decode_tiff(data, self.largest)
         if kind == "PNG" and check_png(data, self.largest) == 16:
             return _decode_png16(data)
+        header = self._plain_header(data)
+        if header is not None:
+            return Picture(jpeg.whole(data), CHANNELS[header.mode])
         image = self._open(data, kind)
         if self.channels == RGB and image.mode == "CMYK":
             image = image.convert("RGB")
         return finite(_array(image), CHANNELS[image.mode])
+
+    def _plain_header(self, data: bytes) -> Image.Image | None:
+        header = jpeg.plain_header(data)
+        if header is not None:
+            check_size(header.height, header.width, self.largest)
+        return header
 
     def _numbers(self, data: bytes) -> Shaped[np.ndarray, "..."]:
         kind = picture_format(data)
@@ -176,17 +198,3 @@ def _ppm_maximum(data: bytes) -> int:
 def _array(image: Image.Image) -> Shaped[np.ndarray, "h w c"]:
     values = np.array(image, dtype=np.uint16 if image.format == "PPM" and image.mode == "I" else None)
     return values[..., None] if values.ndim == 2 else values
-
-
-def _guarded(decode, data: bytes):
-    """Decoders meet damaged files with exceptions of every kind: each means that this sample cannot be read."""
-    try:
-        return decode(data)
-    except (Unreadable, MemoryError):
-        raise
-    except Image.DecompressionBombError:
-        raise Unreadable("has far more pixels than the limit") from None
-    except UnidentifiedImageError:
-        raise Unreadable("is damaged: its header cannot be read") from None
-    except Exception as error:
-        raise Unreadable(f"cannot be decoded: {str(error).splitlines()[0] if str(error) else repr(error)}") from None

@@ -30,7 +30,7 @@ class FileSource(Source):
 
     def _bytes(self, name: str) -> bytes:
         try:
-            with open(self.root / name, "rb", opener=_without_waiting) as file:
+            with open(os.path.join(self.root, name), "rb", buffering=0, opener=_without_waiting) as file:
                 found = os.fstat(file.fileno())
                 if not stat.S_ISREG(found.st_mode):
                     raise Unreadable("is not a regular file")

@@ -25,6 +25,9 @@ class PageSource(Source):
             return self.whole.read(place)
         return self.decoder.page(self.whole.data(place), page)
 
+    def read_for(self, i: int, size: tuple[int, int]) -> Picture:
+        return self.read(i)
+
 
 def _is_tiff(name: str) -> bool:
     return name.lower().endswith((".tif", ".tiff"))

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Shaped
 
 GREY = ("grey",)
 RGB = ("red", "green", "blue")
+Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's conversion to grey
 
 
@@ -31,9 +32,33 @@ class Picture:
     missing: Bool[np.ndarray, "h w"] | None = None
 
     @property
+    def height(self) -> int:
+        return self.values.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.values.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.values.dtype
+
+    @property
     def kind(self) -> str:
         """Channels and type in words: what must agree within a data set."""
-        return f"{channel_words(self.channels)}, {self.values.dtype}"
+        return kind_words(self.channels, self.dtype)
+
+    def part(self, box: Box, size: tuple[int, int]) -> "Picture":
+        """The pixels of the box, whatever size a view will give them."""
+        top, left, height, width = box
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        missing = None if self.missing is None else self.missing[rows, columns]
+        return Picture(self.values[rows, columns], self.channels, missing)
+
+
+def kind_words(channels: Sequence[str], dtype: np.dtype) -> str:
+    """Channels and type for a sentence."""
+    return f"{channel_words(channels)}, {dtype}"
 
 
 def channel_words(channels: Sequence[str]) -> str:

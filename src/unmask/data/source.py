@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from unmask.data.decode import Decoder
+from unmask.data.jpeg import Jpeg
 from unmask.data.picture import Picture
 
 
@@ -112,6 +113,10 @@ class Source:
         """The picture of one sample; raises Unreadable with the reason."""
         return self.decoder(self.data(i))
 
+    def read_for(self, i: int, size: tuple[int, int]) -> Picture | Jpeg:
+        """The picture of one sample for views of this size, see `Decoder.begin`; raises Unreadable with the reason."""
+        return self.decoder.begin(self.data(i), size)
+
     def read_target(self, i: int) -> Int64[np.ndarray, "h w"] | None:
         """Class number per pixel, -1 where ignored; None when the sample has no mask."""
         return None if self.items[i].target is None else self.decoder.mask(self.target_data(i))
@@ -176,6 +181,9 @@ class Subset(Source):
 
     def read(self, i: int) -> Picture:
         return self.whole.read(int(self.indices[i]))
+
+    def read_for(self, i: int, size: tuple[int, int]) -> Picture | Jpeg:
+        return self.whole.read_for(int(self.indices[i]), size)
 
     def read_target(self, i: int) -> Int64[np.ndarray, "h w"] | None:
         return self.whole.read_target(int(self.indices[i]))

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from unmask.core import Batch
-from unmask.data.cache import PictureCache
+from unmask.core import Batch, to_device
+from unmask.data.cache import PictureCache, decoded_bytes
 from unmask.data.card import DataCard
 from unmask.data.evaluation import EvaluationBatches, evaluation_batches
 from unmask.data.loading import Faults, TooManyUnreadable, collate, in_order
 from unmask.data.order import number, order, sample_at, substitute
 from unmask.data.picture import Unreadable
 from unmask.data.source import Source
-from unmask.data.views import TrainingView
+from unmask.data.views import TrainingView, blanked
 
 ATTEMPTS = 100  # replacements of one sample before the data set is given up
 
@@ -29,9 +29,9 @@ class MicroBatches(Dataset):
     """Micro-batch k of one process, and what could not be read on the way."""
 
     def __init__(
-        self, source, card, view, seed: int, batch: int, processes: int, process: int, accumulation: int, cache
+        self, source, card, view, seed: int, batch: int, processes: int, process: int, accumulation: int, cache, raw
     ):
-        self.source, self.card, self.view, self.cache = source, card, view, cache
+        self.source, self.card, self.view, self.cache, self.raw = source, card, view, cache, raw
         self.seed, self.batch = seed, batch
         self.processes, self.process, self.accumulation = processes, process, accumulation
         self.size = batch // (processes * accumulation)
@@ -42,16 +42,16 @@ class MicroBatches(Dataset):
         faults: dict[str, str] = {}
         samples = [self.sample(first + row, faults) for row in range(self.size)]
         complete = [sample for sample in samples if sample is not None]
-        return (collate(complete) if len(complete) == self.size else None), faults
+        return (collate(complete, None if self.raw else self.card) if len(complete) == self.size else None), faults
 
     def sample(self, position: int, faults: dict[str, str]) -> dict[str, Tensor] | None:
-        """The view of the sample at this running number, or of its substitute; None when none can be found."""
+        """The view of the sample at this running number, or of its substitute, as drawn; None if none can be found."""
         n = len(self.source)
         generator = torch.Generator()
         for attempt in range(ATTEMPTS):
             i = substitute(self.seed, position, attempt, n) if attempt else sample_at(self.seed, position, n)
             try:
-                found = self.view(
+                found = self.view.draw(
                     self.cache.read(self.source, i),
                     self.card,
                     generator.manual_seed(number("view", self.seed, position)),
@@ -70,7 +70,10 @@ class TrainingStream:
     batch: samples of a whole step, over all processes and accumulation.
     workers: processes that read ahead; 0 reads when a batch is asked for.
     budget: share of the samples that may be unreadable; each is replaced by another and counted in `faults`.
-    cache_bytes: memory for decoded pictures, over all workers.
+    cache_bytes: memory for decoded pictures, over all workers. Of a set that needs more, JPEGs of at least four times
+        the size of the view are decoded anew for every view, at a reduced scale where the crop allows.
+    device: where batches are wanted. 8-bit pictures travel there, and from workers, as they are and are standardised
+        on arrival.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class TrainingStream:
         workers: int = 0,
         budget: float = 0.001,
         cache_bytes: int = 1 << 30,
+        device: torch.device | str = "cpu",
     ):
         if batch < 1 or batch % (processes * accumulation):
             raise ValueError(
@@ -100,11 +104,13 @@ class TrainingStream:
         if not 0 <= start <= steps:
             raise ValueError(f"start {start} is outside 0 to {steps} steps")
         card.check_uniform()
-        self.source, self.workers = source, workers
+        self.source, self.card, self.workers, self.device = source, card, workers, torch.device(device)
         self.start, self.steps, self.accumulation = start, steps, accumulation
         self.faults = Faults(len(source), budget)
-        cache = PictureCache(cache_bytes // max(workers, 1))
-        self._batches = MicroBatches(source, card, view, seed, batch, processes, process, accumulation, cache)
+        fits = decoded_bytes(card, len(source)) <= cache_bytes
+        cache = PictureCache(cache_bytes // max(workers, 1), None if fits or view.whole else view.size)
+        self.raw = card.dtype == "uint8" and (workers > 0 or self.device.type != "cpu")
+        self._batches = MicroBatches(source, card, view, seed, batch, processes, process, accumulation, cache, self.raw)
 
     def __len__(self) -> int:
         return (self.steps - self.start) * self.accumulation
@@ -115,4 +121,7 @@ class TrainingStream:
             self.faults.add(faults)
             if batch is None:
                 raise TooManyUnreadable(self.faults, len(self.source), self.faults.budget)
+            batch = to_device(batch, self.device)
+            if self.raw:
+                batch["image"] = blanked(self.card.scaled(batch["image"]), batch.get("image_valid"))
             yield batch

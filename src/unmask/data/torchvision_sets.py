@@ -60,6 +60,9 @@ class TorchvisionSource(Source):
             i -= len(part)
         raise IndexError(i)
 
+    def read_for(self, i: int, size: tuple[int, int]) -> Picture:
+        return self.read(i)
+
 
 def _labels(part) -> list[int] | None:
     for name in ("targets", "labels", "_labels"):

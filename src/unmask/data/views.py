@@ -9,11 +9,11 @@ from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
 from unmask.data.card import DataCard, native
-from unmask.data.picture import Picture, Unreadable
+from unmask.data.jpeg import Jpeg
+from unmask.data.picture import Box, Picture, Unreadable
 
 ASPECTS = (3 / 4, 4 / 3)  # of a random crop, relative to that of the view
 TRIES = 10
-Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 
 def sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
@@ -97,21 +97,25 @@ class TrainingView:
         self.whole, self.fit, self.smallest = whole, fit, smallest
         self.size = sides(image_size)
 
-    def __call__(self, picture: Picture, card: DataCard, generator: torch.Generator) -> dict[str, Tensor]:
+    def __call__(self, picture: Picture | Jpeg, card: DataCard, generator: torch.Generator) -> dict[str, Tensor]:
+        found = self.draw(picture, card, generator)
+        return found | {"image": blanked(card.scaled(found["image"]), found.get("image_valid"))}
+
+    def draw(self, picture: Picture | Jpeg, card: DataCard, generator: torch.Generator) -> dict[str, Tensor]:
+        """The view before "image" is standardised: 8-bit pictures are still 8-bit."""
         card.check_picture(picture)
-        height, width = picture.values.shape[:2]
+        height, width = picture.height, picture.width
         check_smallest(height, width, self.smallest)
         noise = torch.rand(4 * TRIES + 1, generator=generator)
         if self.fit == "pad":
             box, size = (0, 0, height, width), shrunk(height, width, self.size)
         else:
             box, size = self._box(height, width, noise[1:]), self.size
-        found = framed(picture, card, box, size, self.size)
         mirrored = self.flip and bool(noise[0] < 0.5)
-        if mirrored:
-            found = {key: _mirrored(value, size[1]) for key, value in found.items()}
+        found = framed(picture, card, box, size, self.size, mirrored)
         if self.whole:
-            found["whole"] = framed(picture, card, (0, 0, height, width), self.size, self.size)["image"]
+            whole = framed(picture, card, (0, 0, height, width), self.size, self.size)
+            found["whole"] = blanked(card.scaled(whole["image"]), whole.get("image_valid"))
             found["crop"] = _crop(box, (height, width), size, self.size, mirrored)
         return found
 
@@ -160,7 +164,7 @@ class EvaluationView:
         self, picture: Picture, card: DataCard, target: Int64[np.ndarray, "h w"] | None = None
     ) -> dict[str, Tensor]:
         card.check_picture(picture)
-        height, width = picture.values.shape[:2]
+        height, width = picture.height, picture.width
         check_smallest(height, width, self.smallest)
         box, size = (0, 0, height, width), self.size
         if self.fit == "crop":
@@ -168,6 +172,7 @@ class EvaluationView:
         elif self.fit == "pad":
             size = shrunk(height, width, self.size)
         found = framed(picture, card, box, size, self.size)
+        found["image"] = blanked(card.scaled(found["image"]), found.get("image_valid"))
         if target is not None:
             if target.shape != (height, width):
                 raise Unreadable(f"has {height}x{width} pixels, its mask {target.shape[0]}x{target.shape[1]}")
@@ -189,26 +194,38 @@ def shrunk(height: int, width: int, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def framed(
-    picture: Picture, card: DataCard, box: Box, size: tuple[int, int], frame: tuple[int, int]
-) -> dict[str, Float[Tensor, "c h w"] | Bool[Tensor, "h w"]]:
-    """The box of the picture, resized to `size`, standardised, in the top left corner of the frame.
+    picture: Picture | Jpeg,
+    card: DataCard,
+    box: Box,
+    size: tuple[int, int],
+    frame: tuple[int, int],
+    mirrored: bool = False,
+) -> dict[str, Shaped[Tensor, "c h w"] | Bool[Tensor, "h w"]]:
+    """The box of the picture, resized to `size`, perhaps mirrored, in the top left corner of the frame.
 
     "image_valid" is there when a pixel is missing or the frame is larger than the picture.
     """
-    values = _cut(picture.values, box)
-    valid = None
-    if picture.missing is not None:
-        lost = _cut(picture.missing, box)
+    part = picture.part(box, size)
+    values, valid = part.values, None
+    if part.missing is not None:
         filling = np.array(card.mean).astype(values.dtype)  # does not bleed into the neighbours when resized
-        values = np.where(lost[..., None], filling, values)
-        valid = resize_nearest(torch.from_numpy(~lost), size)
-    image = card.scaled(resize(native(values).permute(2, 0, 1), size))
-    if valid is not None:
-        image = image * valid
+        values = np.where(part.missing[..., None], filling, values)
+        valid = resize_nearest(torch.from_numpy(~part.missing), size)
+    image = resize(native(values).permute(2, 0, 1), size)
+    if mirrored:
+        image = image.flip(-1)
+        valid = None if valid is None else valid.flip(-1)
     if size != frame:
         valid = torch.ones(size, dtype=torch.bool) if valid is None else valid
-        image = _filled_up(image, frame, 0.0)
+        image = _filled_up(image, frame, 0)
     return {"image": image} if valid is None else {"image": image, "image_valid": _filled_up(valid, frame, False)}
+
+
+def blanked(
+    image: Float[Tensor, "*batch c h w"], valid: Bool[Tensor, "*batch h w"] | None
+) -> Float[Tensor, "*batch c h w"]:
+    """The same tensor with 0 in every pixel that is not valid."""
+    return image if valid is None else image.masked_fill_(~valid.unsqueeze(-3), 0.0)
 
 
 def _cut(values: np.ndarray, box: Box) -> np.ndarray:
@@ -219,13 +236,6 @@ def _cut(values: np.ndarray, box: Box) -> np.ndarray:
 def _filled_up(x: Shaped[Tensor, "*c h w"], frame: tuple[int, int], value) -> Shaped[Tensor, "*c H W"]:
     height, width = x.shape[-2:]
     return x if (height, width) == frame else F.pad(x, (0, frame[1] - width, 0, frame[0] - height), value=value)
-
-
-def _mirrored(x: Shaped[Tensor, "*c h w"], width: int) -> Shaped[Tensor, "*c h w"]:
-    """Mirrors the picture, not the padding at its right."""
-    if width == x.shape[-1]:
-        return x.flip(-1)
-    return torch.cat([x[..., :width].flip(-1), x[..., width:]], dim=-1)
 
 
 def _crop(box: Box, picture: tuple[int, int], size: tuple[int, int], frame: tuple[int, int], mirrored: bool) -> Tensor:

@@ -35,12 +35,12 @@ class RelevanceCache(nn.Module):
         self._reserve(int(everyone.max()) + 1, grid)
         new = ~self.known[index]
         if gathered(new).any():
-            rows = self.maps.new_zeros(len(index), 2, *grid)
+            rows = torch.zeros(len(index), 2, *grid, device=index.device)
             if new.any():
                 side, relevance = compute(model, {"image": whole[new]})
-                rows[new] = torch.stack([side.float(), relevance], 1).unflatten(-1, grid).half()
+                rows[new] = torch.stack([side.float(), relevance.float()], 1).unflatten(-1, grid)
             fresh, rows = gathered(new), gathered(rows)
-            self.maps[everyone[fresh]] = rows[fresh]
+            self.maps[everyone[fresh]] = rows[fresh].half()
             self.known[everyone[fresh]] = True
         maps = self.maps[index].float()
         if "crop" in batch:
@@ -51,8 +51,10 @@ class RelevanceCache(nn.Module):
     def _reserve(self, images: int, grid: tuple[int, int]) -> None:
         missing = images - len(self.known)
         if missing > 0:
-            empty = self.maps.new_zeros(missing, 2, *grid)
-            self.maps = torch.cat([self.maps, empty]) if len(self.maps) else empty
+            longer = self.maps.new_zeros(images, 2, *grid)
+            if len(self.maps):
+                longer[: len(self.maps)] = self.maps
+            self.maps = longer
             self.known = torch.cat([self.known, self.known.new_zeros(missing)])
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
