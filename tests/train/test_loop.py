@@ -158,3 +158,12 @@ def test_precision_is_one_of_three_words():
     assert choose_precision("auto", CPU) in ("bf16", "fp32")
     with pytest.raises(ValueError, match="precision 'fp8'"):
         choose_precision("fp8", CPU)
+
+
+def test_trainings_of_either_precision_may_follow_each_other_in_one_process(tmp_path):
+    for number, precision in enumerate(("bf16", "fp32", "bf16")):
+        engine = run(tmp_path / str(number), precision=precision)
+        assert {p.dtype for p in engine.method.parameters()} == {torch.float32}
+    half, full, again = (losses(tmp_path / str(number)) for number in range(3))
+    assert half == again != full
+    assert half == pytest.approx(full, rel=0.02)  # bf16 keeps 8 bits

@@ -29,10 +29,11 @@ class Features:
 
 @dataclass(frozen=True, eq=False)
 class Phase:
-    """One update within a step: a name and the parameters that it changes."""
+    """One update within a step: a name, the parameters that it changes, and its share of the learning rate."""
 
     name: str
     parameters: tuple[nn.Parameter, ...]
+    rate: float = 1.0
 
 
 class Method(nn.Module):

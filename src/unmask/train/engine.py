@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -57,7 +58,6 @@ class Engine:
         keep_freed_memory()
         self.accelerator = Accelerator(
             cpu=device.type == "cpu",
-            mixed_precision="bf16" if plan.precision == "bf16" else "no",
             kwargs_handlers=[
                 DistributedDataParallelKwargs(find_unused_parameters=len(phases) > 1, broadcast_buffers=False)
             ],
@@ -69,7 +69,7 @@ class Engine:
         self.model = self.accelerator.prepare(method.to(self.accelerator.device))
         by_name = dict(self.method.named_parameters())
         self.phases = [
-            Phase(phase.name, tuple(by_name[name] for name in wanted))
+            replace(phase, parameters=tuple(by_name[name] for name in wanted))
             for phase, wanted in zip(phases, self._names, strict=True)
         ]
         self.optimisers = [make_optimiser(phase, plan) for phase in self.phases]
@@ -97,11 +97,12 @@ class Engine:
         norm = 0.0
         for number, (phase, optimiser) in enumerate(zip(self.phases, self.optimisers, strict=True)):
             for group in optimiser.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * phase.rate
             optimiser.zero_grad(set_to_none=True)
             for last, batch, context in self._micro(batches, contexts, phase):
                 with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
-                    losses = self.model(batch, context)
+                    with torch.autocast(self.accelerator.device.type, torch.bfloat16, self.plan.precision == "bf16"):
+                        losses = self.model(batch, context)
                     self._backward(sum(losses.values()) / len(batches), phase)  # type: ignore[arg-type]
                 for name, value in losses.items():
                     key = name if len(self.phases) == 1 else f"{phase.name}/{name}"
