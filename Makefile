@@ -18,8 +18,18 @@ check: $(VENV)/test
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 
-bench: $(VENV)/test
-	$(BIN)/python benchmarks/guided_step.py
+bench: $(VENV)/bench
+	for batch in 16 64; do for precision in bf16 fp32; do \
+	  $(BIN)/python benchmarks/step.py --batch $$batch --precision $$precision || exit 1; done; done
+	$(BIN)/python benchmarks/step.py --model vit_small --precision bf16
+	$(BIN)/python benchmarks/guided_step.py --precision bf16
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/loader.py
+	$(BIN)/python benchmarks/normalised_cut.py
+	$(BIN)/python benchmarks/evaluation_memory.py
+	$(BIN)/python benchmarks/processes.py
+
+docs: $(VENV)/test
+	$(BIN)/python docs/make_catalogue.py
 
 $(VENV)/core: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -30,6 +40,10 @@ $(VENV)/test: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable ".[test]"
 	touch $(VENV)/core $@
+
+$(VENV)/bench: pyproject.toml $(VENV)/test
+	$(BIN)/pip install --quiet --editable ".[bench]"
+	touch $@
 
 clean:
 	rm -rf $(VENV) runs build dist

@@ -78,6 +78,24 @@ def test_fast_path_agrees_with_exact_on_smooth_random_fields():
     assert torch.maximum(agreement, 1 - agreement).mean() >= 0.95
 
 
+def test_fast_path_agrees_with_exact_where_there_is_no_structure():
+    """Tokens of pure noise, whose second and third eigenvalues nearly agree: the hardest case."""
+    tokens = torch.randn(16, 196, 256, generator=torch.Generator().manual_seed(0))
+    weights = affinity(cosine_relations(tokens))
+    exact, fast = bipartition(weights, "exact"), bipartition(weights, "fast")
+    agreement = (exact.side == fast.side).float().mean(-1)
+    assert torch.maximum(agreement, 1 - agreement).mean() >= 0.99
+    torch.testing.assert_close(exact.gap, fast.gap, atol=1e-3, rtol=0)  # what 32 steps leave of the third's
+
+
+def test_fast_path_survives_a_basis_that_ends_early():
+    """Two exact clusters span two vectors: nothing is left after the first step."""
+    weights = affinity(torch.block_diag(torch.ones(5, 5), torch.ones(7, 7)).unsqueeze(0))
+    cut = bipartition(weights, "fast")
+    assert same_partition(cut.side[0], torch.arange(12) < 5)
+    assert cut.gap.item() == pytest.approx(1.0, abs=1e-3)  # but for the floor, eigenvalues 1, 1 and 0
+
+
 def test_places_that_do_not_exist_change_nothing():
     tokens, _ = planted((10, 14), noise=0.1)
     padded = torch.cat([tokens, torch.randn(1, 6, 16)], dim=1)

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from unmask.parts.nets.linear import Linear, of_gelu, of_norm
-from unmask.parts.ops.linear import FEW_ROWS, product, transposed, transposed_product, uses_half
+from unmask.parts.ops.linear import FEW_ROWS, SMALL, product, transposed, transposed_product, uses_half
 
 EPS = torch.finfo(torch.bfloat16).eps
+WIDE = SMALL + 8
 
 
 def rows(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -42,10 +43,10 @@ def test_a_transposed_copy_is_exact():
     assert transposed(x, x.dtype).is_contiguous()
 
 
-@pytest.mark.parametrize("shape", [(5, 24), (2, 3, 24)])
+@pytest.mark.parametrize("shape", [(5, WIDE), (2, 3, WIDE)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_outputs_and_gradients_are_those_of_autocast(shape, bias):
-    layer = Linear(24, 16, bias=bias)
+    layer = Linear(WIDE, SMALL, bias=bias)
     inputs = [torch.randn(*shape, generator=torch.Generator().manual_seed(1)).requires_grad_() for _ in range(2)]
     outcomes = []
     for x, function in zip(inputs, (layer, lambda x: F.linear(x, layer.weight, layer.bias)), strict=True):
@@ -59,11 +60,14 @@ def test_outputs_and_gradients_are_those_of_autocast(shape, bias):
         assert apart(found, wanted) < 2 * EPS
 
 
-def test_full_precision_is_left_to_torch():
-    x = torch.randn(3, 24)
-    layer = Linear(24, 16)
-    assert not uses_half(x)
-    assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
+def test_full_precision_and_small_layers_are_left_to_torch():
+    x = torch.randn(3, WIDE)
+    large, small = Linear(WIDE, SMALL), Linear(WIDE, SMALL - 1)
+    assert not uses_half(x, large.weight)
+    assert torch.equal(large(x), F.linear(x, large.weight, large.bias))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert uses_half(x, large.weight)
+        assert not uses_half(x, small.weight)
 
 
 def test_weights_keep_the_names_of_torch():
@@ -82,12 +86,12 @@ def of_gelu_plain(linear: Linear, _, x: torch.Tensor) -> torch.Tensor:
     ("function", "plain"), [(of_norm, of_norm_plain), (lambda linear, _, x: of_gelu(linear, x), of_gelu_plain)]
 )
 def test_what_is_computed_again_has_the_gradients_of_what_is_kept(function, plain):
-    layer, norm = Linear(24, 16), torch.nn.LayerNorm(24)
+    layer, norm = Linear(WIDE, SMALL), torch.nn.LayerNorm(WIDE)
     torch.nn.init.normal_(norm.weight)
     torch.nn.init.normal_(norm.bias)
     outcomes = []
     for one in (function, plain):
-        x = torch.randn(2, 3, 24, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        x = torch.randn(2, 3, WIDE, generator=torch.Generator().manual_seed(1)).requires_grad_()
         with torch.autocast("cpu", torch.bfloat16):
             y = one(layer, norm, x if one in (of_norm, of_norm_plain) else x.bfloat16())
         used = [x, *layer.parameters(), *(norm.parameters() if one in (of_norm, of_norm_plain) else ())]
@@ -98,8 +102,8 @@ def test_what_is_computed_again_has_the_gradients_of_what_is_kept(function, plai
 
 
 def test_neither_norms_nor_activations_are_kept_for_the_backward_pass():
-    layer, norm = Linear(64, 64), torch.nn.LayerNorm(64)
-    x = torch.randn(100, 64, requires_grad=True)
+    layer, norm = Linear(SMALL, SMALL), torch.nn.LayerNorm(SMALL)
+    x = torch.randn(100, SMALL, requires_grad=True)
     for function in (lambda: of_norm(layer, norm, x), lambda: of_gelu(layer, x)):
         with torch.autocast("cpu", torch.bfloat16):
             assert sum(t.shape == x.shape for t in kept_by(function)) == 1

@@ -1,0 +1,143 @@
+"""Convolutional layers that compute at some positions only: what is hidden or padding is 0 everywhere, always.
+
+Every layer takes the map of active positions as an argument. Without a map all positions are active and the layer is
+torch's own, under the same names in the state dict: a network made of these is sparse and dense at once.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+
+class Active:
+    """Where a network computes, at every resolution that it passes through.
+
+    pixels: True where a pixel may be used. At a coarser resolution a position is active if any of its pixels is.
+    """
+
+    def __init__(self, pixels: Bool[Tensor, "b h w"]):
+        self.pixels = pixels
+        self._maps: dict[tuple[int, ...], Tensor] = {}
+        self._rows: dict[tuple[int, ...], Tensor] = {}
+
+    def at(self, x: Float[Tensor, "b d h w"]) -> Bool[Tensor, "b 1 h w"]:
+        """The map at the resolution of x. Raises ValueError where positions are not whole squares of pixels."""
+        size = tuple(x.shape[-2:])
+        if size not in self._maps:
+            (height, width), (h, w) = self.pixels.shape[-2:], size
+            side = height // h
+            if (h * side, w * side) != (height, width):
+                raise ValueError(f"{h}x{w} positions do not divide {height}x{width} pixels into equal squares")
+            self._maps[size] = F.max_pool2d(self.pixels.unsqueeze(1).float(), side).bool()
+        return self._maps[size]
+
+    def rows(self, x: Float[Tensor, "b d h w"]) -> Int64[Tensor, "n"]:
+        """The active positions at the resolution of x, counted over the whole batch."""
+        size = tuple(x.shape[-2:])
+        if size not in self._rows:
+            self._rows[size] = self.at(x).flatten().nonzero().squeeze(-1)
+        return self._rows[size]
+
+
+def only_active(x: Float[Tensor, "b d h w"], active: Active | None) -> Float[Tensor, "b d h w"]:
+    """0 where nothing is active, whatever was there."""
+    return x if active is None else x.masked_fill(~active.at(x), 0.0)
+
+
+def active_rows(x: Float[Tensor, "b d h w"], active: Active | None) -> Float[Tensor, "n d"]:
+    """One row per active position."""
+    rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+    return rows if active is None else rows.index_select(0, active.rows(x))
+
+
+def from_rows(
+    rows: Float[Tensor, "n k"], like: Float[Tensor, "b d h w"], active: Active | None
+) -> Float[Tensor, "b k h w"]:
+    """The rows back at their positions in a map of the size of `like`, 0 elsewhere."""
+    b, _, h, w = like.shape
+    if active is not None:
+        rows = rows.new_zeros(b * h * w, rows.shape[1]).index_copy(0, active.rows(like), rows)
+    return rows.reshape(b, h, w, -1).permute(0, 3, 1, 2)
+
+
+def active_mean(
+    x: Float[Tensor, "b d h w"], active: Active | None, size: tuple[int, int] | None = None
+) -> Float[Tensor, "b d i j"]:
+    """The mean over the active positions of every window of `size`, of the whole map without one; 0 if there is none."""
+    size = size or (x.shape[-2], x.shape[-1])
+    if active is None:
+        return F.avg_pool2d(x, size)
+    share = F.avg_pool2d(active.at(x).to(x.dtype), size)
+    return F.avg_pool2d(only_active(x, active), size) / share.clamp(min=torch.finfo(x.dtype).tiny)
+
+
+class MaskedConv2d(nn.Conv2d):
+    """A convolution after which inactive positions are 0 again."""
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "b d h w"], active: Active | None = None
+    ) -> Float[Tensor, "b k i j"]:
+        return only_active(super().forward(x), active)
+
+
+class MaskedConvTranspose2d(nn.ConvTranspose2d):
+    """A transposed convolution after which inactive positions are 0 again."""
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "b d h w"], active: Active | None = None
+    ) -> Float[Tensor, "b k i j"]:
+        return only_active(super().forward(x), active)
+
+
+class MaskedMaxPool2d(nn.MaxPool2d):
+    """A maximum over windows, in which inactive positions count as 0, after which they are 0 again."""
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "b d h w"], active: Active | None = None
+    ) -> Float[Tensor, "b d i j"]:
+        return only_active(super().forward(x), active)
+
+
+class MaskedBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm over the active positions of all processes, its running statistics included."""
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "b d h w"], active: Active | None = None
+    ) -> Float[Tensor, "b d h w"]:
+        if self.training and _several_processes():
+            return from_rows(self._over_processes(active_rows(x, active)), x, active)
+        if active is None:
+            return super().forward(x)
+        rows = active_rows(x, active).t()[None, ..., None]
+        return from_rows(super().forward(rows)[0, ..., 0].t(), x, active)
+
+    def _over_processes(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        from torch.distributed.nn.functional import all_reduce  # has gradients, and is not in every build of torch
+
+        total = all_reduce(torch.cat([rows.float().sum(0), rows.new_tensor([len(rows)], dtype=torch.float32)]))
+        mean, count = total[:-1] / total[-1], total[-1].detach()
+        square = all_reduce((rows.float() - mean).square().sum(0))
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(square / (count - 1), self.momentum)
+            self.num_batches_tracked += 1
+        scale = (square / count + self.eps).rsqrt() * self.weight
+        return ((rows.float() - mean) * scale + self.bias).to(rows.dtype)
+
+
+class MaskedLayerNorm2d(nn.LayerNorm):
+    """Layer norm over the channels of every active position."""
+
+    def __init__(self, width: int, eps: float = 1e-6):  # the epsilon of convolutional networks, torch's is 1e-5
+        super().__init__(width, eps=eps)
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "b d h w"], active: Active | None = None
+    ) -> Float[Tensor, "b d h w"]:
+        return from_rows(super().forward(active_rows(x, active)), x, active)
+
+
+def _several_processes() -> bool:
+    distributed = torch.distributed
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
