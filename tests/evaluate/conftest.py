@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from unmask.methods import mae
 
@@ -23,6 +24,24 @@ def pictures(count, batch=16, classes=3, seed=0):
     image = image + labels[:, None, None, None] - 1.0 + 2.0 * segment[:, None]
     whole = {"image": image, "label": labels, "index": torch.arange(count), "segmentation": segment}
     return [{key: value[first : first + batch] for key, value in whole.items()} for first in range(0, count, batch)]
+
+
+class Largest(TorchDispatchMode):
+    """The largest tensor that any operation makes, in bytes."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple) else (result,):
+            if isinstance(tensor, torch.Tensor) and tensor._base is None:
+                self.bytes = max(self.bytes, tensor.nbytes)
+        return result
+
+
+@pytest.fixture
+def largest():
+    return Largest
 
 
 @pytest.fixture

@@ -78,6 +78,14 @@ def test_no_gradient_is_recorded(method, batches):
     assert torch.is_grad_enabled()
 
 
+def test_a_table_beyond_the_memory_bound_is_the_same(method, batches):
+    plain, mapped = extract(method, batches(40)), extract(method, batches(40), memory=1000)
+    for table, file in zip(plain.blocks, mapped.blocks, strict=True):
+        assert torch.equal(table, file)
+    rows = torch.arange(39, -1, -3)
+    assert torch.equal(mapped.take(rows).blocks[0], plain.blocks[0][rows])
+
+
 def test_features_that_are_not_finite_are_refused(batches):
     class Broken(Method):
         def features(self, batch):

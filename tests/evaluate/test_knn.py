@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from unmask.evaluate.knn import KNN, knn_accuracy, nearest
 
@@ -10,19 +9,6 @@ from unmask.evaluate.knn import KNN, knn_accuracy, nearest
 def brute(train, test, k):
     cosines = torch.nn.functional.normalize(test, dim=-1) @ torch.nn.functional.normalize(train, dim=-1).T
     return cosines.topk(k, dim=-1)
-
-
-class Largest(TorchDispatchMode):
-    """The largest tensor that any operation makes, in bytes."""
-
-    bytes = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, tuple) else (result,):
-            if isinstance(tensor, torch.Tensor) and tensor._base is None:
-                self.bytes = max(self.bytes, tensor.nbytes)
-        return result
 
 
 def test_votes_follow_the_published_weights():
@@ -55,10 +41,10 @@ def test_pieces_of_any_size_find_the_same_neighbours(memory):
     assert torch.allclose(cosines, expected.values, atol=1e-6)  # float32: matrix products of other shapes
 
 
-def test_no_tensor_exceeds_the_memory_bound():
+def test_no_tensor_exceeds_the_memory_bound(largest):
     """Tables of 2.5 MB whose full similarity would take 160 MB; the answer itself takes 0.5 MB."""
     train, test, memory = torch.randn(20_000, 32), torch.randn(2_000, 32), 1 << 20
-    with Largest() as seen:
+    with largest() as seen:
         nearest(train, test, 20, memory)
     assert seen.bytes <= memory
 

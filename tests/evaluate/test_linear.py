@@ -3,6 +3,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from unmask.evaluate import linear
 from unmask.evaluate.linear import Linear, LinearMap, Ridge, Standard, choose, linear_accuracy, logistic, ridge
 
 
@@ -66,6 +67,38 @@ def test_a_stronger_penalty_gives_a_smaller_weight(points):
         maps = sorted(solve(*points(200)), key=lambda fitted: fitted.strength)
         sizes = [float(fitted.weight.norm()) for fitted in maps]
         assert sizes == sorted(sizes, reverse=True)
+
+
+def test_pieces_of_any_size_give_the_same_maps(points, monkeypatch):
+    x, labels = points(203, spread=1.5)
+    shares = torch.nn.functional.one_hot(labels).float()
+    whole = [*ridge(x, labels), *ridge(x, shares), *logistic(x, labels, (1e-1, 1e-2), tolerance=1e-9)]
+    monkeypatch.setattr(linear, "PIECE", 56)  # seven rows of eight numbers
+    parts = [*ridge(x, labels), *ridge(x, shares), *logistic(x, labels, (1e-1, 1e-2), tolerance=1e-9)]
+    for one, many in zip(whole, parts, strict=True):
+        assert torch.allclose(one(x), many(x), atol=2e-3)  # where L-BFGS stops depends on the last digits
+
+
+@pytest.mark.parametrize("solve", [ridge, logistic])
+def test_no_tensor_is_as_large_as_the_table(solve, largest, monkeypatch):
+    """A table of 2.5 MB, in pieces of 64 kB; float64 takes twice as much."""
+    monkeypatch.setattr(linear, "PIECE", 1 << 14)
+    x, labels = torch.randn(20_000, 32), torch.arange(20_000) % 3
+    with largest() as seen:
+        solve(x, labels, (1.0,))
+    assert seen.bytes <= 1 << 18
+
+
+def test_ridge_loses_no_digits_to_a_large_offset(points):
+    x, labels = points(200)
+    (plain,), (moved,) = (ridge(table, labels, (1e-2,)) for table in (x, x + 1024))  # exact but for x's own rounding
+    assert torch.allclose(plain(x), moved(x + 1024), atol=2e-3)
+
+
+def test_ridge_takes_class_numbers_for_rows_of_zeros_and_ones(points):
+    x, labels = points(100)
+    (hard,), (soft,) = (ridge(x, y, (1e-2,)) for y in (labels, torch.nn.functional.one_hot(labels).float()))
+    assert torch.equal(hard.weight, soft.weight)
 
 
 @pytest.mark.parametrize("probe", [Linear(), Ridge()])

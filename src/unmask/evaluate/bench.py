@@ -32,7 +32,8 @@ class Bench:
         key = (id(method), part)
         if key not in self._tables:
             table = extract(method, self.parts[part], self.device, self.precision)
-            self._tables[key] = table.take(labelled(table.labels, part))
+            rows = labelled(table.labels, part)
+            self._tables[key] = table if len(rows) == len(table) else table.take(rows)
         return self._tables[key]
 
     def run(self, probe, method: Method) -> Outcome:

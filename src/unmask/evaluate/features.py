@@ -1,6 +1,7 @@
 """Features of whole data sets: a table for probes, a stream for embedding. Nothing is ever masked."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -9,7 +10,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from unmask.core import Batch, Features, Method, to_device
+from unmask.evaluate.growing import MEMORY, GrowingTables
 
+ROWS = 1 << 13  # of a table, taken at once
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -17,7 +20,7 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class FeatureTable:
     """What a frozen encoder says of a data set.
 
-    blocks: one table of vectors per block, first block first, in float32 on the CPU.
+    blocks: one table of vectors per block, first block first, in float32 on the CPU; large ones are mapped files.
     labels: as they came in the batches, or None when the batches have none. index: place in the data set.
     """
 
@@ -37,8 +40,10 @@ class FeatureTable:
 
     def take(self, rows: Int64[Tensor, "m"]) -> "FeatureTable":
         """The table of these rows only."""
-        labels = None if self.labels is None else self.labels[rows]
-        return FeatureTable([block[rows] for block in self.blocks], labels, self.index[rows])
+        labels, tables = None if self.labels is None else self.labels[rows], GrowingTables()
+        for part in rows.split(ROWS):
+            tables.append([block[part] for block in self.blocks])
+        return FeatureTable(tables.finish(), labels, self.index[rows])
 
 
 @contextmanager
@@ -101,30 +106,31 @@ def extract(
     device: torch.device | str = "cpu",
     precision: str | None = None,
     blocks: Sequence[int] | None = None,
+    memory: int = MEMORY,
 ) -> FeatureTable:
-    """The features of all samples at every block, or at the given ones, counted from 1."""
+    """The features of all samples at every block, or at the given ones, counted from 1.
+
+    memory: bytes that the blocks may take together; a longer table lies in temporary files, which need as much disk.
+    """
     method.to(device)
-    columns: list[list[Tensor]] = []
-    labels, index, count = [], [], 0
+    tables = GrowingTables(memory, len(batches) if isinstance(batches, Sized) else None)
+    labels, index = [], []
+    broken: Counter[int] = Counter()
     with frozen(method):
         for batch in batches:
             vectors = levels(represent(method, batch, device, precision))
             if blocks is not None:
                 vectors = tuple(vectors[_position(block, len(vectors))] for block in blocks)
-            columns = columns or [[] for _ in vectors]
-            for column, vector in zip(columns, vectors, strict=True):
-                column.append(vector.float().cpu())
-            index.append(_index(batch, count, len(vectors[0])))
-            count += len(vectors[0])
+            for number, vector in enumerate(vectors, 1):
+                broken[number] += int((~vector.isfinite()).any(-1).sum())
+            index.append(_index(batch, tables.rows, len(vectors[0])))
+            tables.append(vectors)
             if "label" in batch:
                 labels.append(batch["label"].cpu())
-    if not columns:
+    if not tables.rows:
         raise ValueError("there is nothing to evaluate: the batches are empty; check the data and its split")
-    tables = []
-    while columns:  # one block at a time, so that the parts of one block only are held twice
-        tables.append(torch.cat(columns.pop(0)))
-    _check_finite(tables)
-    return FeatureTable(tables, torch.cat(labels) if labels else None, torch.cat(index))
+    _check_finite(broken, tables.rows)
+    return FeatureTable(tables.finish(), torch.cat(labels) if labels else None, torch.cat(index))
 
 
 def _position(block: int | None, count: int) -> int:
@@ -139,11 +145,10 @@ def _index(batch: Batch, first: int, rows: int) -> Int64[Tensor, "b"]:
     return batch["index"].cpu() if "index" in batch else torch.arange(first, first + rows)
 
 
-def _check_finite(tables: list[Tensor]) -> None:
-    for number, table in enumerate(tables, 1):
-        broken = int((~table.isfinite()).any(-1).sum())
-        if broken:
+def _check_finite(broken: Counter[int], rows: int) -> None:
+    for number, count in broken.items():
+        if count:
             raise ValueError(
-                f"{broken} of {len(table)} samples have features at block {number} that are not finite; "
+                f"{count} of {rows} samples have features at block {number} that are not finite; "
                 "use full precision or an earlier checkpoint"
             )

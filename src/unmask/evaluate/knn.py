@@ -24,9 +24,11 @@ def nearest(
     rows = max(1, min(len(test), memory // (8 * max(columns, width))))
     cosines = test.new_full((len(test), 0), 0, dtype=torch.float32)
     places = torch.empty(len(test), 0, dtype=torch.long, device=test.device)
+    directions, products = (cosines.new_empty(size) for size in (columns * width, rows * columns))  # filled anew
     for first in range(0, n, columns):
-        part = F.normalize(train[first : first + columns].to(test.device).float(), dim=-1)
-        best = [_top(part, piece, min(k, len(part))) for piece in test.split(rows)]
+        part = train[first : first + columns].to(test.device).float()
+        part = F.normalize(part, dim=-1, out=directions[: part.numel()].view(part.shape))
+        best = [_top(part, piece, min(k, len(part)), products) for piece in test.split(rows)]
         cosines = torch.cat([cosines, torch.cat([value for value, _ in best])], dim=-1)
         places = torch.cat([places, torch.cat([place for _, place in best]) + first], dim=-1)
         cosines, order = cosines.topk(min(k, cosines.shape[-1]), dim=-1)
@@ -34,8 +36,9 @@ def nearest(
     return cosines, places
 
 
-def _top(train: Tensor, test: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    return (F.normalize(test.float(), dim=-1) @ train.T).topk(k, dim=-1)
+def _top(train: Tensor, test: Tensor, k: int, room: Tensor) -> tuple[Tensor, Tensor]:
+    cosines = room[: len(test) * len(train)].view(len(test), len(train))
+    return torch.mm(F.normalize(test.float(), dim=-1), train.T, out=cosines).topk(k, dim=-1)
 
 
 class KNN:

@@ -124,9 +124,9 @@ class GuidedMask(nn.Module):
         record = Record(attention=True) if self.cut.side == "attention" else None
         tokens, attention = self._tokens(model, batch, record)
         with torch.autocast(tokens.device.type, enabled=False):  # an eigenvector in half precision is another one
-            side, usable = self.cut(tokens.float(), attention, model.places(batch))
+            side, usable = self.cut(tokens, attention, model.places(batch))
             side = side & usable.unsqueeze(-1)
-            return side, relevance_to(tokens.float(), side)
+            return side, relevance_to(tokens, side)
 
     def _tokens(self, model, batch: Batch, record: Record | None) -> tuple[Tensor, Tensor | None]:
         """Unmasked tokens of the layer and, if recorded, the class token's attention to them."""
