@@ -244,8 +244,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--preset", default="small", help="small (2 cores) or full (GPU)")
     one.add_argument("--seeds", type=int, default=3)
     one.add_argument("--out", default="results")
-    one.add_argument("--cache", help="where finished arms are kept; default: the user's cache folder")
+    one.add_argument("--cache", help="where runs are kept; default: the user's cache folder")
     one.add_argument("--device", default="auto")
+    one.add_argument("--jobs", type=int, default=1, help="arms trained at the same time, with one thread each")
     return parser
 
 

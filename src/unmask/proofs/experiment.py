@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,10 @@ import torch
 from unmask.app.catalogue import source_hash
 from unmask.app.measuring import evaluate
 from unmask.app.runs import versions, write_json
-from unmask.app.training import divide, pretrain
+from unmask.app.training import divide, pretrain, resume
 from unmask.data.sources import open_source
 
-RUN, NUMBERS = "run", "numbers.json"
+RUN, NUMBERS, ARMS = "run", "numbers", "arms"
 
 
 @dataclass(frozen=True)
@@ -58,82 +60,108 @@ class Claim:
 class Laboratory:
     """Where arms are trained: the data, how many pictures of it, where results are kept, and how.
 
-    limit: training pictures. test: pictures of each part for the probes. pixels: probe raw pixels as well.
+    limit: training pictures. test: pictures of each part for the probes. cache: folder of the runs.
+    arms: folder of what was measured, one small file per arm and seed; it can be kept and shared without the runs.
+    pixels: probe raw pixels as well. jobs: arms trained at the same time, each in a process with one thread.
     """
 
     data: Path
     limit: int
     test: int
     cache: Path
+    arms: Path
     device: str = "auto"
     say: Callable[[str], None] = print
     pixels: bool = True
+    jobs: int = 1
     fingerprint: str = field(init=False)
 
     def __post_init__(self):
         training, _ = divide(open_source(self.data), None, self.limit)
         self.fingerprint = training.fingerprint()
 
+    def key(self, arm: Arm, seed: int) -> str:
+        return arm.key(self.fingerprint, self.limit, self.test, seed)
+
     def folder(self, arm: Arm, seed: int) -> Path:
         """The run folder of an arm."""
-        return self.cache / arm.key(self.fingerprint, self.limit, self.test, seed) / RUN
+        return self.cache / self.key(arm, seed) / RUN
+
+    def run(self, arms: Sequence[Arm], seeds: Sequence[int]) -> dict[str, list[dict[str, float]]]:
+        """The numbers of every arm for every seed."""
+        if self.jobs > 1:
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(self.jobs, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                list(pool.map(self.measure, *zip(*((arm, seed) for arm in arms for seed in seeds), strict=True)))
+        return {arm.name: [self.measure(arm, seed) for seed in seeds] for arm in arms}
 
     def measure(self, arm: Arm, seed: int) -> dict[str, float]:
-        """The arm's numbers, trained now or taken from the cache: kNN and linear test accuracy, time, loss."""
-        folder = self.folder(arm, seed)
-        found = folder.parent / NUMBERS
-        if found.is_file():
-            return json.loads(found.read_text())
-        self.say(f"{arm.name}, seed {seed}")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if not (folder / "config.json").exists():
-            pretrain(
-                self.data,
-                folder,
-                arm.method,
-                epochs=arm.epochs,
-                batch=arm.batch,
-                lr=arm.lr,
-                warmup=arm.warmup,
-                seed=seed,
-                limit=self.limit,
-                device=self.device,
-                monitor_every=10**9,
-                progress=False,
-                say=lambda _: None,
-                **arm.settings,
-            )
-        else:
-            from unmask.app.training import resume
+        """The arm's numbers, trained now or known already: kNN and linear test accuracy, time, loss."""
+        return self.noted(arm, seed, NUMBERS, lambda: self._measure(arm, seed))
 
+    def noted(self, arm: Arm, seed: int, what: str, compute: Callable[[], Any]) -> Any:
+        """Something about an arm that is computed once and then read from its file."""
+        path = self.arms / f"{self.key(arm, seed)}.json"
+        known = json.loads(path.read_text()) if path.is_file() else {"arm": asdict(arm), "seed": seed}
+        if what not in known:
+            known[what] = compute()
+            self.arms.mkdir(parents=True, exist_ok=True)
+            write_json(path, known)
+        return known[what]
+
+    def trained(self, arm: Arm, seed: int) -> Path:
+        """The arm's run folder, its training done; a training that was interrupted goes on where it was."""
+        folder = self.folder(arm, seed)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if (folder / "config.json").exists():
             resume(folder, device=self.device, progress=False, say=lambda _: None)
+            return folder
+        pretrain(
+            self.data,
+            folder,
+            arm.method,
+            epochs=arm.epochs,
+            batch=arm.batch,
+            lr=arm.lr,
+            warmup=arm.warmup,
+            seed=seed,
+            limit=self.limit,
+            device=self.device,
+            monitor_every=10**9,
+            progress=False,
+            say=lambda _: None,
+            **arm.settings,
+        )
+        return folder
+
+    def _measure(self, arm: Arm, seed: int) -> dict[str, float]:
+        self.say(f"{arm.name}, seed {seed}")
+        folder = self.trained(arm, seed)
         report = evaluate(folder, probes=("knn", "linear"), device=self.device, limit=self.test, pixels=self.pixels)
         numbers = {outcome.name: outcome.test for outcome in report.outcomes}
         numbers |= {f"pixels {o.name}": o.pixels for o in report.outcomes if o.pixels is not None}
         numbers |= {"seconds": _seconds(folder)}
         numbers |= _held_out(folder)
-        write_json(found, numbers)
         self.say(f"{arm.name}, seed {seed}: " + ", ".join(f"{k} {v:.3f}" for k, v in numbers.items() if v is not None))
         return numbers
 
     def once(self, name: str, compute: Callable[[], float]) -> float:
-        """A number that is measured once and then remembered, so that arms that depend on it keep their cache."""
-        path = self.cache / f"{name}.json"
+        """A number that is measured once and then remembered, so that arms that depend on it keep their names."""
+        path = self.arms / f"{name}.json"
         if not path.is_file():
-            self.cache.mkdir(parents=True, exist_ok=True)
+            self.arms.mkdir(parents=True, exist_ok=True)
             write_json(path, compute())
         return json.loads(path.read_text())
 
     def training_loss(self, arm: Arm, seed: int, since: float) -> float:
         """The mean loss on the arm's own masks after that share of its training."""
-        folder = self.folder(arm, seed)
-        steps = json.loads((folder / "config.json").read_text())["plan"]["steps"]
-        rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-        return statistics.fmean(r["loss"] for r in rows if r["kind"] == "train" and r["step"] > since * steps)
+        return self.noted(arm, seed, f"loss after {since:.1%}", lambda: _training_loss(self.trained(arm, seed), since))
 
-    def run(self, arms: Sequence[Arm], seeds: Sequence[int]) -> dict[str, list[dict[str, float]]]:
-        """The numbers of every arm for every seed."""
-        return {arm.name: [self.measure(arm, seed) for seed in seeds] for arm in arms}
+
+def _training_loss(folder: Path, since: float) -> float:
+    steps = json.loads((folder / "config.json").read_text())["plan"]["steps"]
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return statistics.fmean(r["loss"] for r in rows if r["kind"] == "train" and r["step"] > since * steps)
 
 
 def _seconds(folder: Path) -> float:

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -92,7 +93,11 @@ def _stepper(arm: Arm):
 
 def early_clustering(laboratory: Laboratory, arm: Arm, seeds: Sequence[int]) -> list[Claim]:
     """On MAE's snapshots: the gap between clusters, how soon relations settle, and what builds the output."""
-    rows = [course(analyse(laboratory.folder(arm, seed), laboratory.data, images=32)) for seed in seeds]
+
+    def look(seed: int) -> dict[str, float]:
+        return course(analyse(laboratory.trained(arm, seed), laboratory.data, images=32))
+
+    rows = [laboratory.noted(arm, seed, "course", partial(look, seed)) for seed in seeds]
     return [
         Claim(words, all(holds(row[name]) for row in rows), summary([row[name] for row in rows]))
         for name, words, holds in (

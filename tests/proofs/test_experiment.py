@@ -1,0 +1,83 @@
+"""Arms of proofs are trained once, and claims say what their numbers say."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from unmask.proofs import experiment
+from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, write_result
+
+SETTINGS = {"model": "16x1x2", "patch_size": 4, "image_size": 8, "decoder_width": 16, "decoder_depth": 1}
+ARM = Arm("mae", "mae", {**SETTINGS, "decoder_heads": 2}, epochs=1, lr=1e-3, batch=32, warmup=0.1)
+
+
+@pytest.fixture(scope="module")
+def laboratory(tmp_path_factory) -> Laboratory:
+    folder = tmp_path_factory.mktemp("laboratory")
+    return Laboratory(Path("digits"), 64, 64, folder / "runs", folder / "arms", "cpu", lambda _: None, pixels=False)
+
+
+@pytest.fixture(scope="module")
+def numbers(laboratory) -> dict[str, float]:
+    return laboratory.measure(ARM, 0)
+
+
+def refuse(*_, **__):
+    raise AssertionError("an arm was trained again")
+
+
+def test_an_arm_is_measured_once(laboratory, numbers, monkeypatch):
+    monkeypatch.setattr(experiment, "pretrain", refuse)
+    monkeypatch.setattr(experiment, "evaluate", refuse)
+    assert laboratory.measure(ARM, 0) == numbers
+    assert {"knn", "linear", "seconds", "held-out loss"} <= set(numbers)
+
+
+def test_what_was_measured_serves_without_the_runs(laboratory, numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "pretrain", refuse)
+    assert replace(laboratory, cache=tmp_path).measure(replace(ARM, name="another name"), 0) == numbers
+
+
+def test_another_seed_recipe_or_amount_of_data_is_another_arm(laboratory):
+    key = laboratory.key(ARM, 0)
+    others = [laboratory.key(ARM, 1), laboratory.key(replace(ARM, lr=2e-3), 0)]
+    others.append(replace(laboratory, test=32).key(ARM, 0))
+    assert len({key, *others}) == 4
+
+
+def test_the_training_loss_is_the_mean_of_the_logged_ones_after_a_share(laboratory, numbers):
+    rows = [json.loads(line) for line in (laboratory.folder(ARM, 0) / "log.jsonl").read_text().splitlines()]
+    late = [row["loss"] for row in rows if row["kind"] == "train" and row["step"] > 1]
+    assert laboratory.training_loss(ARM, 0, 0.5) == pytest.approx(sum(late) / len(late))
+
+
+def test_a_difference_is_taken_seed_by_seed():
+    arms = {"a": [{"knn": 0.5}, {"knn": 0.7}], "b": [{"knn": 0.4}, {"knn": 0.5}]}
+    found = difference(arms, "a", "b", "knn")
+    assert found["mean"] == pytest.approx(0.15)
+    assert found["spread"] == pytest.approx(0.05 * 2**0.5)
+
+
+def test_a_difference_within_its_standard_error_is_not_clear():
+    assert clear({"mean": 0.02, "spread": 0.03})
+    assert not clear({"mean": 0.02, "spread": 0.04})
+    assert not clear({"mean": 0.02, "spread": 0.0}, least=0.02)
+
+
+def test_a_result_holds_what_is_needed_to_repeat_it(laboratory, numbers, tmp_path):
+    findings = Findings([ARM], [0], {"mae": [numbers]}, [Claim("learns", False, {"mean": 0.0})])
+    result = json.loads(write_result(tmp_path, "mae", "small", laboratory, findings).read_text())
+    assert result["data"] == {"name": "digits", "fingerprint": laboratory.fingerprint, "pictures": 64}
+    assert result["arms"]["mae"]["settings"] == ARM.settings
+    assert result["numbers"]["mae"]["knn"]["values"] == [numbers["knn"]]
+    assert result["claims"] == [{"claim": "learns", "holds": False, "numbers": {"mean": 0.0}}]
+    assert {"command", "date", "machine", "versions", "seeds"} <= set(result)
+
+
+@pytest.mark.slow
+def test_arms_trained_at_the_same_time_give_the_numbers_of_arms_in_turn(laboratory, numbers, tmp_path):
+    parallel = replace(laboratory, cache=tmp_path / "runs", arms=tmp_path / "arms", jobs=2, say=print)
+    (found,) = parallel.run([ARM], [0])["mae"]
+    assert {k: v for k, v in found.items() if k != "seconds"} == {k: v for k, v in numbers.items() if k != "seconds"}
