@@ -9,6 +9,7 @@ VERBS = (
     "evaluate",
     "export",
     "finetune",
+    "generate",
     "info",
     "inspect",
     "load",

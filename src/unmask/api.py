@@ -4,6 +4,7 @@ from typing import Any
 
 import unmask
 from unmask.app.catalogue import create, methods
+from unmask.app.generating import generate
 from unmask.app.looking import analyse, embed, inspect, view
 from unmask.app.measuring import evaluate, finetune
 from unmask.app.runs import load
@@ -19,6 +20,7 @@ __all__ = [
     "evaluate",
     "export",
     "finetune",
+    "generate",
     "info",
     "inspect",
     "load",

@@ -191,6 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--device", default="auto")
     one.add_argument("--limit", type=int, help="use at most so many pictures of every part")
+    one.add_argument("--samples", type=int, default=5000, help="codes per picture, for the likelihood")
     one.add_argument("--no-pixels", action="store_false", dest="pixels", help="leave the raw pixels' baseline out")
 
     one = verb("finetune", "Fine-tune the encoder of a run on labelled data.")
@@ -219,6 +220,14 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--images", type=int, default=8)
     one.add_argument("--step", type=int, help="a snapshot's step; default: the newest checkpoint")
     one.add_argument("--seed", type=int, default=0)
+
+    one = verb("generate", "Write new pictures that a run invents.")
+    one.add_argument("run")
+    one.add_argument("--count", type=int, default=64)
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--out", help="a .png file for one sheet, or a folder; default: samples.png in the run folder")
+    one.add_argument("--step", type=int, help="a snapshot's step; default: the newest checkpoint")
+    one.add_argument("--device", default="auto")
 
     one = verb("analyse", "Measure what every layer of a run has learned, with plots.")
     one.add_argument("run")

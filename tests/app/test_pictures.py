@@ -121,6 +121,11 @@ def test_bytes_are_shown_in_their_own_units():
     assert torch.allclose(shown[0, :, 0, 0], torch.tensor([0.0, 100 / 255, 255 / 255]), atol=1e-6)
 
 
+def test_bytes_of_few_levels_are_shown_over_their_own_range():
+    shown = display(card(("grey",), high=16.0, mean=8.0, std=4.0), torch.zeros(1, 1, 2, 2))
+    assert shown(torch.tensor([-2.0, 2.0]).reshape(2, 1, 1, 1))[:, 0].flatten().tolist() == [0.0, 1.0]
+
+
 def test_wide_ranges_are_cut_at_three_deviations():
     image = torch.tensor([-3.0, 0.0, 3.0])[None, None, None, :].expand(1, 1, 4, 3)
     shown = display(card(("depth",), "uint16", 0, 65535, mean=5000, std=100), image)(image)

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from small_run import make_pictures, pretrain, unmask, without_drawing  # noqa: F401
-from unmask.app.training import HELD_OUT, compile_blocks, create_check, default_sizes, divide
+from unmask.app.catalogue import builder
+from unmask.app.training import HELD_OUT, compile_blocks, create_check, default_sizes, divide, settings_of_data
+from unmask.core.assembly import arguments
 from unmask.data.card import inspect
 from unmask.data.sources import open_source
 from unmask.methods.mae import tiny
@@ -99,6 +101,33 @@ def test_a_default_patch_divides_the_picture(pictures):
         card = dataclasses.replace(inspect(open_source(pictures), limit=2), sizes=((side,) * 2,) * 3)
         found = default_sizes(card, {})
         assert found["image_size"] % found["patch_size"] == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "side", "expected"), [("iwae", 8, 8), ("iwae", 96, 28), ("wae", 32, 32), ("wae", 96, 64)]
+)
+def test_without_patches_pictures_are_as_large_as_they_are_or_as_the_method_is_made_for(
+    pictures, method, side, expected
+):
+    card = dataclasses.replace(inspect(open_source(pictures)), sizes=((side,) * 2,) * 3)
+    found = settings_of_data(card, arguments(builder(method)), {})
+    assert found["image_size"] == expected
+    assert found["channels"] == 3
+    assert set(found) == {"image_size", "channels", "pixels_darkest", "pixels_brightest"}
+    assert set(settings_of_data(card, arguments(builder("mae")), {})) == {"image_size", "patch_size", "channels"}
+
+
+def test_the_range_of_the_pixels_is_that_of_the_data_also_for_a_constant_channel(pictures):
+    card = dataclasses.replace(
+        inspect(open_source(pictures)),
+        minimum=(0.0, 5.0, 7.0),
+        maximum=(10.0, 9.0, 7.0),
+        mean=(4.0, 6.0, 7.0),
+        std=(2.0, 0.5, 0.0),
+    )
+    found = settings_of_data(card, arguments(builder("wae")), {})
+    assert found["pixels_darkest"] == (-2.0, -2.0, 0.0)
+    assert found["pixels_brightest"] == (3.0, 6.0, 1.0)
 
 
 def test_settings_are_checked_without_memory():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from unmask.core import Context, Features, Method
+from unmask.core import Context, Features, Method, Phase
 from unmask.evaluate.monitor import PREDICTORS, advice, held_out
 from unmask.evaluate.trivial import trivial_pictures
 from unmask.methods.mae import tiny
@@ -219,3 +219,55 @@ def test_advice_needs_nothing_but_losses():
 def test_every_advice_is_one_line():
     histories = [course(0.9, 0.5, 0.3), course(1.2, 1.1), course(0.9, 0.8), course(0.4, 0.5, 0.6), []]
     assert all("\n" not in advice(history) and advice(history).endswith(".") for history in histories)
+
+
+class Coder(Method):
+    """Keeps the first channel of a picture as its code; two phases, and a likelihood."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = torch.nn.Parameter(torch.ones(())), torch.nn.Parameter(torch.ones(()))
+
+    def phases(self):
+        return [Phase("first", (self.one,)), Phase("second", (self.two,))]
+
+    def losses(self, batch, context, mask=None):
+        if context.phase == "second":
+            return {"other": 3 * self.two}
+        return {"error": self.one * batch["image"].square().mean(), "fixed": 0.5 * self.one}
+
+    def codes(self, batch):
+        return batch["image"][:, 0].flatten(1)
+
+    def reconstruct(self, batch):
+        return batch["image"] * torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)
+
+    def log_likelihood(self, batch, samples, generator=None):
+        return -batch["image"].new_ones(len(batch["image"]))
+
+    def features(self, batch):
+        return Features(self.codes(batch))
+
+
+def test_a_method_without_masks_is_measured_by_its_own_terms_and_abilities():
+    numbers = held_out(Coder(), pictures())
+    everything = torch.cat([batch["image"] for batch in pictures()])
+    assert numbers["loss/error"] == pytest.approx(everything.square().mean().item())
+    assert numbers["loss"] == pytest.approx(numbers["loss/error"] + 0.5)
+    assert numbers["loss/other"] == 3
+    kept = everything[:, 0].square().sum() / everything.square().sum()
+    assert numbers["reconstruction"] == pytest.approx(kept.item())
+    assert numbers["active_units/1"] == 256
+    assert numbers["log_likelihood"] == -1
+    assert numbers["bits_per_dim"] == pytest.approx(1 / (768 * math.log(2)))
+    assert {"rankme", "feature_std", "mean_cosine"} <= set(numbers)
+    assert not any(name.startswith("trivial") for name in numbers)
+    assert advice([numbers, {**numbers, "progress": 0.5, "loss": 0.9}]).startswith("learning")
+
+
+def test_a_last_batch_of_one_sample_is_left_out_of_the_terms():
+    first, second = pictures()
+    single = {"image": 100 * second["image"][:1]}
+    assert held_out(Coder(), [first, single])["loss/error"] == held_out(Coder(), [first])["loss/error"]
+    with pytest.raises(ValueError, match="no held-out batches"):
+        held_out(Coder(), [])

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float
 
 from unmask.app.catalogue import builder, create, recipe
-from unmask.app.pictures import reconstruction_panel, save_png
+from unmask.app.pictures import panel_of, save_png
 from unmask.app.runs import SNAPSHOTS, Loaded, few, load, new_file
-from unmask.app.training import default_sizes, divide
+from unmask.app.training import divide, settings_of_data
 from unmask.app.watching import spread
 from unmask.core import Context
-from unmask.core.assembly import read_settings
+from unmask.core.assembly import arguments, read_settings
 from unmask.data.card import DataCard
 from unmask.data.card import inspect as measure
 from unmask.data.picture import Picture, Unreadable
@@ -64,7 +64,7 @@ def inspect(
     if out is not None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_text(card.to_json() + "\n")
-    settings = {**default_sizes(card, settings), "channels": len(card.channels), **settings}
+    settings = {**settings_of_data(card, arguments(builder(method)), settings), **settings}
     published = recipe(method)
     view = TrainingView(
         settings["image_size"],
@@ -210,15 +210,16 @@ def view(
     step: int | None = None,
     seed: int = 0,
 ) -> Path:
-    """Draws input, masked, prediction and, for guided masks, their reasons."""
+    """Draws input, masked, prediction and, for guided masks, their reasons; or input, reconstruction and new pictures.
+
+    Raises ValueError for a method that neither predicts nor reconstructs pictures.
+    """
     loaded = load(run, step)
     held = unseen(loaded, data)
     batch = next(iter(batches_of(loaded, spread(held, images), images)))
     generator = torch.Generator().manual_seed(seed)
     progress = loaded.step / max(loaded.config.plan["steps"], 1)
-    figure = reconstruction_panel(
-        loaded.method, batch, loaded.card, context=Context(progress, loaded.step, generator=generator)
-    )
+    figure = panel_of(loaded.method, batch, loaded.card, Context(progress, loaded.step, generator=generator))
     path = Path(out) if out else Path(run) / "view.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     return save_png(figure, path)
@@ -231,7 +232,7 @@ def analyse(
     from unmask.app.analysis import analyse as study
 
     loaded = load(run)
-    if not hasattr(loaded.method, "encoder"):
+    if not hasattr(getattr(loaded.method, "encoder", None), "grid_of"):
         raise ValueError(f"{loaded.config.method} has no encoder of tokens; analyse needs one")
     held = unseen(loaded, data)
     steps = [s for s in all_steps(Path(run) / SNAPSHOTS) if s <= loaded.step]

@@ -11,7 +11,7 @@ import torch
 
 from unmask.app.catalogue import card as about
 from unmask.app.catalogue import recipe
-from unmask.app.looking import batches_of, pictures_of
+from unmask.app.looking import batches_of, pictures_of, unseen
 from unmask.app.runs import Loaded, few, load, write_json
 from unmask.app.watching import spread
 from unmask.core import Batch
@@ -20,6 +20,7 @@ from unmask.data.stream import TrainingStream
 from unmask.data.views import TrainingView
 from unmask.evaluate.finetune import Classifier
 from unmask.evaluate.finetune import finetune as train_classifier
+from unmask.evaluate.likelihood import SAMPLES, likelihood
 from unmask.evaluate.mixing import Mixing
 from unmask.evaluate.report import Report
 from unmask.evaluate.report import evaluate as probe
@@ -29,6 +30,7 @@ from unmask.interop.folder import new_folder, write_tensors
 from unmask.train.engine import choose_device, choose_precision
 
 EVALUATION = "evaluation.json"
+LIKELIHOOD = "likelihood"  # a measure of the method itself, not of its features
 CROP = (0.08, 1.0)  # share of the area of a random crop in MAE's fine-tuning
 UNREADABLE = 1.0  # share of the pictures that may be left out; they are named in the result
 
@@ -42,8 +44,12 @@ def evaluate(
     device: str = "auto",
     limit: int | None = None,
     pixels: bool = True,
+    samples: int = SAMPLES,
 ) -> Report:
     """Probes every block on labelled data, chooses the block on validation and reports its test score.
+
+    The probe "likelihood" needs no labels: nats per picture and bits per dimension of the test part (without one, of
+    the validation part, or of what was held out), from `samples` codes per picture.
 
     data: default is the run's own. limit: most pictures of every part, evenly spaced. pixels: also probe raw pixels,
     the baseline that needs no network. The table is also saved in the
@@ -57,17 +63,25 @@ def evaluate(
         name: batches_of(loaded, part, targets="segmentation" in probes)
         for name, part in divided(source, loaded.config.data["split"], limit).items()
     }
-    report = probe(
-        loaded.method,
-        parts["train"],
-        parts.get("validation"),
-        parts.get("test"),
-        probes,
-        device=device_,
-        seed=seed,
-        card=about(loaded.config.method),
-        pixels=pixels,
-    )
+    labelled_probes = [name for name in probes if name != LIKELIHOOD]
+    if labelled_probes or not probes:
+        report = probe(
+            loaded.method,
+            parts["train"],
+            parts.get("validation"),
+            parts.get("test"),
+            labelled_probes,
+            device=device_,
+            seed=seed,
+            card=about(loaded.config.method),
+            pixels=pixels,
+        )
+    else:
+        report = Report((), {})
+    if LIKELIHOOD in probes:
+        asked = parts.get("test") or parts.get("validation") or batches_of(loaded, _held_out(loaded, data, limit))
+        generator = torch.Generator().manual_seed(seed)
+        report = replace(report, likelihood=likelihood(loaded.method, asked, samples, generator, device_))
     faults = [name for part in parts.values() for name in part.faults]
     if faults:
         left = f"left out {len(faults)} pictures that cannot be used: {few(faults)}"
@@ -77,6 +91,11 @@ def evaluate(
     except OSError as error:
         warnings.warn(f"the table is not saved in {run} ({error.strerror})", stacklevel=2)
     return report
+
+
+def _held_out(loaded: Loaded, data: str | Path | None, limit: int | None) -> Source:
+    source = unseen(loaded, data)
+    return source if limit is None else spread(source, limit)
 
 
 def finetune(

@@ -1,4 +1,4 @@
-"""What a masked autoencoder sees, hides and predicts, as pictures."""
+"""What a method sees, hides, predicts, reconstructs and invents, as pictures."""
 
 import io
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BLANK = 0.5  # grey of what is not shown
 SPREAD = 3.0  # standard deviations shown around a channel's mean
 EXTREMES = (0.02, 0.98)  # quantiles of a component that are shown black and full
+DARK = 127  # 8-bit data that stay below are shown over their own range, as digits of 16 levels
 HINT = (1.0, 0.55, 0.0)
 OTHER = (0.15, 0.3, 0.75)
 COLOURS = ("red", "green", "blue")
@@ -58,7 +59,7 @@ def display(card: DataCard, image: Float[Tensor, "b c h w"], show: Sequence[str]
     chosen = _channels(card, show)
     mean, std, least, most = (torch.tensor(v)[chosen] for v in (card.mean, card.std, card.minimum, card.maximum))
     low, high = torch.maximum(least, mean - SPREAD * std), torch.minimum(most, mean + SPREAD * std)
-    if card.dtype == "uint8":
+    if card.dtype == "uint8" and max(card.maximum) > DARK:
         low, high = torch.zeros_like(low), torch.full_like(high, 255.0)
     elif [card.channels[i].lower() for i in chosen] == list(COLOURS):
         low, high = low.min().expand(3), high.max().expand(3)  # one scale keeps the hues
@@ -177,6 +178,44 @@ def reconstruction_panel(
     share = 100 * float(mask.hidden.float().mean())
     caption = f"{share:.0f} % of the patches hidden; {drawn.words}. {words}"
     return panel(columns, caption)
+
+
+def draws(method: Any) -> bool:
+    """Whether there is anything to draw of this method."""
+    return hasattr(method, "predict") or hasattr(method, "reconstruct")
+
+
+def panel_of(method: Any, batch: Batch, card: DataCard, context: Context) -> "Figure":
+    """The panel that suits what the method can do. Raises ValueError where it gives no pictures."""
+    if hasattr(method, "predict"):
+        return reconstruction_panel(method, batch, card, context=context)
+    if hasattr(method, "reconstruct"):
+        return code_panel(method, batch, card, context)
+    raise ValueError(f"{type(method).__name__} neither predicts nor reconstructs pictures; there is nothing to draw")
+
+
+def code_panel(method: Any, batch: Batch, card: DataCard, context: Context) -> "Figure":
+    """One row per picture: input, its reconstruction, and a new picture if the method can sample."""
+    with torch.no_grad(), frozen(method):
+        drawn = display(card, batch["image"])
+        columns = {"input": drawn(batch["image"]), "reconstruction": drawn(method.reconstruct(batch))}
+        if "image_valid" in batch:
+            valid = batch["image_valid"].unsqueeze(1).cpu()
+            columns = {title: torch.where(valid, pictures, 1.0) for title, pictures in columns.items()}
+        if hasattr(method, "sample"):
+            columns["sample\n(not of the input)"] = drawn(method.sample(len(batch["image"]), context.generator))
+    return panel(columns, drawn.words)
+
+
+def tiled(image: Float[Tensor, "n 3 h w"], columns: int, gap: int = 2) -> Float[Tensor, "3 H W"]:
+    """Pictures between 0 and 1 in reading order, on white."""
+    n, _, h, w = image.shape
+    rows = -(-n // columns)
+    sheet = image.new_ones(3, rows * (h + gap) + gap, columns * (w + gap) + gap)
+    for number, picture in enumerate(image):
+        top, left = (place * (side + gap) + gap for place, side in zip(divmod(number, columns), (h, w), strict=True))
+        sheet[:, top : top + h, left : left + w] = picture
+    return sheet
 
 
 def _reasons(

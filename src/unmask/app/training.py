@@ -28,7 +28,7 @@ from unmask.app.runs import (
 )
 from unmask.app.watching import FEWEST, Watcher
 from unmask.core import Method
-from unmask.core.assembly import arguments, read_settings
+from unmask.core.assembly import Argument, arguments, read_settings
 from unmask.data.card import DataCard, inspect
 from unmask.data.source import Source
 from unmask.data.sources import open_source
@@ -103,8 +103,7 @@ def pretrain(
         source = open_source(data, channels)
         training, _ = divide(source, split, limit)
         card = inspect(training)
-        sizes = {} if "image_size" not in known else default_sizes(card, settings)
-        settings = {**sizes, "channels": len(card.channels), **settings}
+        settings = {**settings_of_data(card, known, settings), **settings}
         if fit == "pad":
             check_padded(card, settings)
         plan = make_plan(
@@ -222,6 +221,24 @@ def default_sizes(card: DataCard, settings: dict[str, Any]) -> dict[str, Any]:
     return {"image_size": size, "patch_size": patch}
 
 
+def settings_of_data(card: DataCard, known: dict[str, Argument], settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings among `known` that follow from the data: sizes, channels, and the range of the pixels."""
+    lowest, highest = _range(card)
+    found = {"channels": len(card.channels), "pixels_darkest": lowest, "pixels_brightest": highest}
+    if "patch_size" in known:
+        found |= default_sizes(card, settings)
+    elif "image_size" in known:  # nothing enlarged, and no larger than the method is made for
+        found["image_size"] = min(min(card.sizes[1]), _side(known["image_size"].default))
+    return {name: value for name, value in found.items() if name in known}
+
+
+def _range(card: DataCard) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The least and the largest standardised value of every channel; those of a constant one lie 1 apart."""
+    statistics = zip(card.minimum, card.maximum, card.mean, card.std, strict=True)
+    pairs = [((low - mean) / (std or 1.0), (high - mean) / (std or 1.0)) for low, high, mean, std in statistics]
+    return tuple(low for low, _ in pairs), tuple(high if high > low else low + 1 for low, high in pairs)
+
+
 def _side(size: int | tuple[int, int]) -> int:
     return size if isinstance(size, int) else min(size)
 
@@ -234,8 +251,8 @@ def create_check(method: str, settings: dict[str, Any]) -> None:
 
 def check_padded(card: DataCard, settings: dict[str, Any]) -> None:
     """Raises ValueError where every picture, not enlarged, lies within a single patch: nothing is left to predict."""
-    (height, width), patch = card.sizes[2], settings["patch_size"]
-    if max(height, width) <= patch:
+    (height, width), patch = card.sizes[2], settings.get("patch_size")
+    if patch is not None and max(height, width) <= patch:
         raise ValueError(
             f"pictures of at most {height}x{width} lie within a single patch of {patch}; use smaller patches, or fit"
             " crop, which enlarges them"

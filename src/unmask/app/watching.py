@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from unmask.app.pictures import reconstruction_panel, save_png
+from unmask.app.pictures import draws, panel_of, save_png
 from unmask.app.report import read_log
 from unmask.app.runs import Config, few
 from unmask.core import Batch, Context, Method
@@ -27,7 +27,7 @@ BATCH = 64
 class Watcher:
     """Called by the loop every so often; returns the numbers of the held-out data and draws pictures.
 
-    Reconstruction is measured under plain random masks, the same for every method and every time.
+    What a masked method predicts is measured under plain random masks, the same for every method and every time.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Watcher:
         return self.plan["steps"] * self.plan["batch"] / self.plan["samples"]
 
     def _draw(self, method: Method, context: Context) -> None:
-        if not hasattr(method, "predict"):
+        if not draws(method):
             return
         batch = first_rows(next(iter(self.batches)), SHOWN)
         batch = {key: value.to(self.device) for key, value in batch.items()}
@@ -79,7 +79,7 @@ class Watcher:
         shown = Context(context.progress, context.step, context.epoch, generator=generator)
         path = self.out / "pictures" / f"step-{context.step:08d}.png"
         path.parent.mkdir(exist_ok=True)
-        save_png(reconstruction_panel(method, batch, self.card, context=shown), path)
+        save_png(panel_of(method, batch, self.card, shown), path)
         self.logs.image(context.step, "reconstruction", path)
 
 

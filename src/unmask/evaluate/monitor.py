@@ -1,6 +1,7 @@
 """Whether a run learns, in numbers that need no labels, and in one sentence."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -9,15 +10,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from unmask.core import Batch, Context, Mask, Method, to_device
+from unmask.core import Batch, Context, Mask, Method, only_known, to_device
+from unmask.evaluate.codes import active_units
 from unmask.evaluate.features import FeatureTable, extract, frozen
 from unmask.evaluate.knn import knn_accuracy
+from unmask.evaluate.likelihood import likelihood
 from unmask.evaluate.rank import feature_std, mean_cosine, rankme
 from unmask.evaluate.trivial import trivial_pictures
 
 EARLY = 0.05  # share of the run before which no verdict is given; the usual warm-up
 COLLAPSED = 0.5  # both RankMe and the spread below this share of their best so far
 FLAT = 0.01  # explained variance gained over the last third of the run below which it has levelled off
+WEIGHTS = 50  # samples of the code per picture, for the likelihood: a bound that more samples would raise
 WORSE = 0.05  # relative rise of the held-out loss over its best that counts as getting worse
 PREDICTORS = {
     "mean": "guessing the data set's mean",
@@ -50,14 +54,21 @@ def held_out(
     space under the same masks, and scaled by the one factor that serves it best; `beats/NAME` = 1 - loss / that;
     `explained_variance` = `beats/mean`; `rankme`, `feature_std`, `mean_cosine` of the pooled features; `knn/BLOCK`
     the accuracy after every block, when there are labels.
+    A method that predicts no places has its own terms instead, `loss/TERM`, in evaluation mode, and `loss` their sum in
+    its first phase. Where it has codes: `reconstruction`, the share of the pixels' variance that they keep,
+    `active_units/LAYER`, and where it knows it, `log_likelihood` in nats per picture and `bits_per_dim`.
     """
     place = replace(context or Context(), generator=torch.Generator().manual_seed(context_seed), first=0, total=None)
     numbers: Numbers = {"step": place.step, "progress": place.progress}
     with frozen(method.to(device)):
         if hasattr(method, "predict"):
             numbers |= _reconstruction(method, batches, sampler, place, device)
-            if not math.isfinite(numbers["loss"]):
-                return numbers
+        else:
+            numbers |= _objective(method, batches, place, device)
+        if not math.isfinite(numbers["loss"]):
+            return numbers
+        if hasattr(method, "codes"):
+            numbers |= _codes(method, batches, place, device)
         table = extract(method, batches, device)
         pooled = table.blocks[-1]
         numbers |= {"rankme": rankme(pooled), "feature_std": feature_std(pooled), "mean_cosine": mean_cosine(pooled)}
@@ -94,6 +105,46 @@ def _reconstruction(
         **{f"trivial/{name}": value for name, value in trivial.items()},
         **{f"beats/{name}": value for name, value in beats.items()},
     }
+
+
+def _objective(method: Method, batches: Iterable[Batch], context: Context, device: torch.device | str) -> Numbers:
+    """The method's own terms in every phase, averaged over the samples; batches of one do for no term over pairs."""
+    sums: defaultdict[str, float] = defaultdict(float)
+    phases = [phase.name for phase in method.phases()]
+    count = 0
+    for batch in batches:
+        size = len(next(iter(batch.values())))
+        if count and size == 1:
+            continue
+        batch = to_device(batch, device)
+        for phase in phases:
+            for name, value in method.losses(batch, replace(context, phase=phase)).items():
+                sums[f"loss/{name}"] += float(value) * size
+                sums["loss"] += float(value) * size * (phase == phases[0])
+        count += size
+    if not count:
+        raise ValueError("there are no held-out batches; give at least one batch that can be gone through")
+    return {name: value / count for name, value in sums.items()}
+
+
+def _codes(method: Any, batches: Iterable[Batch], context: Context, device: torch.device | str) -> Numbers:
+    """What the codes keep of the pictures, how many of their units are in use, and how likely the pictures are."""
+    error = power = 0.0
+    means: list[tuple[Tensor, ...]] = []
+    for batch in batches:
+        batch = to_device(only_known(batch), device)
+        valid = batch["image_valid"].unsqueeze(1) if "image_valid" in batch else 1.0
+        error += float(((method.reconstruct(batch) - batch["image"]).square() * valid).double().sum())
+        power += float(batch["image"].double().square().sum())
+        layers = hasattr(method, "posterior_means")
+        means.append(method.posterior_means(batch, context.generator) if layers else (method.codes(batch),))
+    numbers = {"reconstruction": 1 - error / max(power, 1e-12)}
+    for number, layer in enumerate(zip(*means, strict=True), start=1):
+        numbers[f"active_units/{number}"] = active_units(torch.cat(layer))
+    if hasattr(method, "log_likelihood"):
+        found = likelihood(method, batches, WEIGHTS, context.generator, device)
+        numbers |= {name: found[name] for name in ("log_likelihood", "bits_per_dim")}
+    return numbers
 
 
 def _total(values: Float[Tensor, "b n k"], hidden: Bool[Tensor, "b n"], real: Bool[Tensor, "b n k"] | None) -> float:

@@ -1,7 +1,7 @@
 """Every probe at every block, the block chosen on validation, the test part used once, and what to compare with."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
@@ -36,7 +36,7 @@ class Report:
     """What the probes found. Scores are shares, 0 to 1.
 
     samples: how many of every part. usual: what the method's card says that probes normally give.
-    note: how a missing part was made.
+    note: how a missing part was made. likelihood: what `evaluate.likelihood` found on the test part, if it was asked.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -44,6 +44,7 @@ class Report:
     title: str = ""
     usual: str = ""
     note: str = ""
+    likelihood: dict[str, float] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Outcome:
         """The outcome of the probe with that name."""
@@ -58,6 +59,9 @@ class Report:
 
     def to_text(self) -> str:
         """A table for reading: validation scores by block in percent, `*` at the chosen one, and the test scores."""
+        tail = [self._likelihood()] if self.likelihood else []
+        if not self.outcomes:
+            return "\n".join(filter(None, [*tail, self.note]))
         depth = max(max(outcome.validation) for outcome in self.outcomes)
         rows = [["block", *(outcome.name + " " for outcome in self.outcomes)]]
         rows += [[str(block), *(_entry(outcome, block) for outcome in self.outcomes)] for block in range(1, depth + 1)]
@@ -71,7 +75,16 @@ class Report:
         parts = ", ".join(f"{count:,} {name}" for name, count in self.samples.items())
         head = f"{metrics} in %, by block on validation (* = best), then its test score" + f"; {parts}" * bool(parts)
         usual = f"usual for {self.title}: {self.usual}" if self.usual else ""
-        return "\n".join([head, "", *lines, *([""] * bool(usual or self.note)), *filter(None, (self.note, usual))])
+        more = [*tail, *filter(None, (self.note, usual))]
+        return "\n".join([head, "", *lines, *([""] * bool(more)), *more])
+
+    def _likelihood(self) -> str:
+        found = self.likelihood
+        return (
+            f"log-likelihood {found['log_likelihood']:.2f} ± {found['standard_error']:.2f} nats per picture,"
+            f" {found['bits_per_dim']:.4f} bits per dimension; {found['pictures']:,} pictures,"
+            f" {found['samples']:,} samples each"
+        )
 
 
 def evaluate(

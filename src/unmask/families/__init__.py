@@ -1,5 +1,6 @@
 """Algorithms that several methods are variations of."""
 
+from unmask.families.latent_autoencoder import LatentAutoencoder
 from unmask.families.masked_autoencoder import MaskedAutoencoder
 
-__all__ = ["MaskedAutoencoder"]
+__all__ = ["LatentAutoencoder", "MaskedAutoencoder"]

@@ -1,6 +1,7 @@
 """The training loop: steps over phases, logs, held-out checks, checkpoints, and a way back from everything."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from unmask.train.stopping import Stopped, StopRequest
 from unmask.train.trackers import Logs
 
 PATIENCE = 3  # steps in a row whose gradient may be non-finite before the run stops
+LINE_EVERY = 30  # seconds between lines of progress where they go to a file
 SNAPSHOTS = 8  # methods kept at logarithmically spaced steps, to look at learning afterwards
 
 Monitor = Callable[[Method, int, float], dict[str, float]]
@@ -185,7 +187,8 @@ def _note_bad_step(run: Run, step: int, batches: list[Batch], norm: float, engin
 def _bar(plan: Plan, step: int, shown: bool):
     from tqdm import tqdm
 
-    return tqdm(total=plan.steps, initial=step, disable=not shown, unit="step", dynamic_ncols=True)
+    seconds = 0.1 if sys.stderr.isatty() else LINE_EVERY
+    return tqdm(total=plan.steps, initial=step, disable=not shown, unit="step", dynamic_ncols=True, mininterval=seconds)
 
 
 class Timer:

@@ -1,0 +1,76 @@
+"""Making new pictures: generate."""
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unmask.app.pictures import display, tiled
+from unmask.app.runs import load
+from unmask.evaluate.features import frozen
+from unmask.train.checkpoint import write_atomically
+from unmask.train.engine import choose_device
+
+SAMPLES = "samples.png"
+BATCH = 64  # pictures made at a time
+SHOWN = 64  # pixels; smaller pictures are enlarged on a sheet by a whole factor
+
+
+def generate(
+    run: str | Path,
+    *,
+    count: int = 64,
+    seed: int = 0,
+    out: str | Path | None = None,
+    step: int | None = None,
+    device: str = "auto",
+) -> Path:
+    """Writes new pictures that a run invents, the same for the same seed.
+
+    out: a .png file, for one sheet with all of them, or a folder, for one file each; default: samples.png in the run
+    folder. step: a snapshot's, instead of the newest checkpoint.
+    Raises ValueError for a method that cannot make pictures.
+    """
+    if count < 1:
+        raise ValueError(f"count {count} must be at least 1")
+    path = Path(run) / SAMPLES if out is None else Path(out)
+    if path.suffix.lower() not in ("", ".png"):
+        raise ValueError(f"{path} is neither a .png file nor a folder; name one of them")
+    loaded = load(run, step)
+    if not hasattr(loaded.method, "sample"):
+        raise ValueError(f"{loaded.config.method} does not make new pictures; generate needs a method that samples")
+    method = loaded.method.to(choose_device(device))
+    made = samples(method, count, seed)
+    pictures = display(loaded.card, made)(made)
+    if path.suffix:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        factor = max(1, SHOWN // max(pictures.shape[-2:]))
+        large = pictures.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
+        _write(tiled(large, math.ceil(count**0.5)), path)
+    else:
+        path.mkdir(parents=True, exist_ok=True)
+        for number, picture in enumerate(pictures):
+            _write(picture, path / f"{number:0{len(str(count - 1))}d}.png")
+    return path
+
+
+@torch.no_grad()
+def samples(method, count: int, seed: int = 0) -> Float[Tensor, "n c h w"]:
+    """New standardised pictures, made in batches; the first are the same for every count."""
+    generator = torch.Generator().manual_seed(seed)
+    with frozen(method):
+        parts = [method.sample(BATCH, generator).cpu() for _ in range(0, count, BATCH)]
+    return torch.cat(parts)[:count]
+
+
+def _write(picture: Float[Tensor, "3 h w"], path: Path) -> None:
+    from PIL import Image
+
+    data = io.BytesIO()
+    values = (picture * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    Image.fromarray(np.ascontiguousarray(values)).save(data, format="png")
+    write_atomically(path, [data.getvalue()])
