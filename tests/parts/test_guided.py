@@ -7,7 +7,7 @@ from unmask.core import Context, Mask
 from unmask.methods.self_guided_mae import tiny
 from unmask.parts.masks.guided import GuidedMask
 from unmask.parts.masks.hints import Hints, swap_hints
-from unmask.parts.masks.normalised_cut import NormalisedCut, relevance_to
+from unmask.parts.masks.normalised_cut import NormalisedCut, interior, relevance_to
 from unmask.parts.masks.random import RandomMask
 from unmask.parts.masks.relevance_cache import read_crop
 from unmask.parts.masks.start import Start
@@ -124,6 +124,24 @@ def test_the_attention_side_is_the_one_looked_at():
     attention[:, 7] = 1.0
     side, _ = NormalisedCut(side="attention")(tokens, attention)
     assert side[0].tolist() == [False] * 5 + [True] * 11
+
+
+def test_the_interior_side_is_the_one_with_less_of_the_border():
+    model = Planted(torch.zeros(1, 25, 8), (5, 5))
+    middle = torch.zeros(5, 5, dtype=torch.bool)
+    middle[1:4, 1:4] = True
+    model.tokens = two_clusters(1, 1)[0][middle.flatten().long()].unsqueeze(0)
+    batch = {"image": torch.zeros(1, 3, 20, 20)}
+    for tokens in (model.tokens, model.tokens.flip(-1)):
+        model.tokens = tokens
+        sampler = GuidedMask(cut=NormalisedCut(side="interior"), start=Start(fraction=0.0))
+        assert torch.equal(sampler.explain(model, batch, context()).side[0], middle.flatten())
+
+
+def test_places_beside_padding_are_not_interior():
+    exists = torch.ones(1, 4, 4, dtype=torch.bool)
+    exists[:, :, 3:] = False
+    assert interior((4, 4), exists.flatten(1)).reshape(4, 4).nonzero().tolist() == [[1, 1], [2, 1]]
 
 
 def test_images_without_a_cut_are_masked_at_random_and_counted():

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from unmask.core import Batch, Context, Mask, check_choice, keep_count, only_known
 from unmask.parts.masks.hints import Hints, swap_hints
-from unmask.parts.masks.normalised_cut import NormalisedCut, relevance_to
+from unmask.parts.masks.normalised_cut import NormalisedCut, interior, relevance_to
 from unmask.parts.masks.random import seen_counts
 from unmask.parts.masks.relevance_cache import RelevanceCache
 from unmask.parts.masks.start import Start
@@ -122,9 +122,13 @@ class GuidedMask(nn.Module):
     def _clusters(self, model, batch: Batch) -> tuple[Bool[Tensor, "b n"], Float[Tensor, "b n"]]:
         """The object's cluster (empty where the cut is not usable) and the relevance of every place to it."""
         record = Record(attention=True) if self.cut.side == "attention" else None
-        tokens, attention = self._tokens(model, batch, record)
+        tokens, salience = self._tokens(model, batch, record)
+        places = model.places(batch)
+        if self.cut.side == "interior":
+            exists = torch.ones_like(tokens[..., 0], dtype=torch.bool) if places is None else places
+            salience = interior(model.encoder.grid_of(batch["image"]), exists)
         with torch.autocast(tokens.device.type, enabled=False):  # an eigenvector in half precision is another one
-            side, usable = self.cut(tokens, attention, model.places(batch))
+            side, usable = self.cut(tokens, salience, places)
             side = side & usable.unsqueeze(-1)
             return side, relevance_to(tokens, side)
 

@@ -11,7 +11,8 @@ from unmask.core import check_choice
 from unmask.parts.ops.clustering import AFFINITIES, SOLVERS, THRESHOLDS, affinity, bipartition
 from unmask.parts.ops.relations import cosine_relations
 
-SIDES = ("seed", "attention", "contrast", "small")
+SIDES = ("seed", "attention", "contrast", "small", "interior")
+SALIENCE = ("attention", "interior")  # the sides that are chosen by a number given for every place
 NO_GAP = 1e-4  # eigenvalues closer than this leave the cut arbitrary
 EPS = 1e-12  # the shortest length to divide by
 CACHED = 1 << 19  # numbers of similarity matrices handled at a time on a CPU: 13 images of 14 x 14 patches, 2 MB
@@ -23,7 +24,8 @@ class NormalisedCut:
     affinity: "clamp" (negative cosines become a floor), "shift" ((1 + cosine) / 2) or "binary" (cosine > tau).
     threshold: the eigenvector is split at its "mean", at "zero" or at the best cut of a "sweep".
     side: the side of the "seed" (largest entry of the eigenvector, TokenCut), of the higher class-token
-        "attention", of the higher similarity "contrast", or the "small" one.
+        "attention", of the higher similarity "contrast", the "small" one, or the "interior" one, which has less of the
+        border of the picture.
     solver: "fast" (Lanczos) or "exact" (eigh).
     """
 
@@ -51,41 +53,50 @@ class NormalisedCut:
     def __call__(
         self,
         tokens: Float[Tensor, "b n d"],
-        attention: Float[Tensor, "b n"] | None = None,
+        salience: Float[Tensor, "b n"] | None = None,
         places: Bool[Tensor, "b n"] | None = None,
     ) -> tuple[Bool[Tensor, "b n"], Bool[Tensor, "b"]]:
-        """The object's side and, per row, whether the cut is usable: two places a side and a clear gap."""
+        """The object's side and, per row, whether the cut is usable: two places a side and a clear gap.
+
+        salience: higher where the object is likely to be, for the sides in SALIENCE.
+        """
         found = [
-            self._cut(tokens[rows], *(x if x is None else x[rows] for x in (attention, places)))
+            self._cut(tokens[rows], *(x if x is None else x[rows] for x in (salience, places)))
             for rows in _pieces(tokens)
         ]
         sides, usable = zip(*found, strict=True)
         return torch.cat(sides), torch.cat(usable)
 
     def _cut(
-        self, tokens: Float[Tensor, "b n d"], attention: Float[Tensor, "b n"] | None, places: Bool[Tensor, "b n"] | None
+        self, tokens: Float[Tensor, "b n d"], salience: Float[Tensor, "b n"] | None, places: Bool[Tensor, "b n"] | None
     ) -> tuple[Bool[Tensor, "b n"], Bool[Tensor, "b"]]:
         relations = cosine_relations(tokens.float())
         weights = affinity(relations, self.affinity, self.tau)
         cut = bipartition(weights, self.solver, self.threshold, places)
         exists = torch.ones_like(cut.side) if places is None else places
         other = exists & ~cut.side
-        side = torch.where(
-            self._first(cut.side, other, cut.vector, relations, attention).unsqueeze(-1), cut.side, other
-        )
+        side = torch.where(self._first(cut.side, other, cut.vector, relations, salience).unsqueeze(-1), cut.side, other)
         enough = (side.sum(-1) >= 2) & ((exists & ~side).sum(-1) >= 2)
         return side, enough & (cut.gap > NO_GAP)
 
-    def _first(self, side, other, vector, relations, attention) -> Bool[Tensor, "b"]:
+    def _first(self, side, other, vector, relations, salience) -> Bool[Tensor, "b"]:
         """Per row, whether `side` rather than `other` holds the object."""
         if self.side == "small":
             return side.sum(-1) <= other.sum(-1)
         if self.side == "seed":
             seed = (vector.abs() * (side | other)).argmax(-1, keepdim=True)
             return side.gather(-1, seed).squeeze(-1)
-        if self.side == "attention":
-            return _mean(attention, side) >= _mean(attention, other)
+        if self.side in SALIENCE:
+            return _mean(salience, side) >= _mean(salience, other)
         return _contrast(relations, side, other) >= _contrast(relations, other, side)
+
+
+def interior(grid: tuple[int, int], exists: Bool[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    """1 where a place has a neighbour on every side, 0 at the border of the picture."""
+    inside = F.pad(exists.unflatten(-1, grid), (1, 1, 1, 1))
+    up, down = inside[:, :-2, 1:-1], inside[:, 2:, 1:-1]
+    left, right = inside[:, 1:-1, :-2], inside[:, 1:-1, 2:]
+    return (up & down & left & right & exists.unflatten(-1, grid)).flatten(1).float()
 
 
 def _mean(values: Float[Tensor, "b n"], side: Bool[Tensor, "b n"]) -> Float[Tensor, "b"]:
