@@ -3,9 +3,10 @@
 import torch
 
 from unmask.core import Phase
+from unmask.train.lamb import Lamb
 from unmask.train.plan import Plan
 
-OPTIMISERS = ("adamw", "adam", "sgd")
+OPTIMISERS = ("adamw", "adam", "sgd", "lamb")
 
 
 def make_optimiser(phase: Phase, plan: Plan) -> torch.optim.Optimizer:
@@ -19,6 +20,8 @@ def make_optimiser(phase: Phase, plan: Plan) -> torch.optim.Optimizer:
         return torch.optim.AdamW(groups, lr=plan.lr, betas=plan.betas, fused=True)
     if plan.optimizer == "adam":
         return torch.optim.Adam(groups, lr=plan.lr, betas=plan.betas, fused=True)
+    if plan.optimizer == "lamb":
+        return Lamb(groups, lr=plan.lr, betas=plan.betas)
     if plan.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=plan.lr, momentum=plan.betas[0])
     raise ValueError(f"optimizer {plan.optimizer!r} is unknown; choose one of {', '.join(OPTIMISERS)}")

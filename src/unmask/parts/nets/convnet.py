@@ -47,12 +47,11 @@ def convnet_shape(model: str) -> Shape:
     if model in SHAPES:
         return SHAPES[model]
     kind, _, sizes = model.partition(":")
-    widths, depths = (
-        tuple(int(number) for number in part.split("-") if number.isdigit()) for part in (sizes + "/").split("/")[:2]
-    )
-    if kind in KINDS and sizes == "/".join("-".join(map(str, part)) for part in (widths, depths)):
-        if len(widths) == len(depths) and min(widths + depths, default=0) > 0:
-            return Shape(kind, widths, depths)
+    parts = [part.split("-") for part in sizes.split("/")]
+    numbers = all(number.isdigit() and int(number) > 0 for part in parts for number in part)
+    if kind in KINDS and numbers and len(parts) == 2 and len(parts[0]) == len(parts[1]):
+        widths, depths = (tuple(map(int, part)) for part in parts)
+        return Shape(kind, widths, depths)
     raise ValueError(
         f"model {model!r} is unknown; choose {', '.join(SHAPES)}, or KIND:WIDTHS/DEPTHS with one number per stage, such"
         f" as resnet:32-64-128/2-2-2; kinds are {', '.join(KINDS)}"

@@ -1,6 +1,8 @@
 """ConvNeXts that compute at the active positions only, under the names of the released code."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -63,10 +65,11 @@ class ConvNeXt(nn.Module):
             MaskedConv2d(channels, widths[0], stem, stem) if stem > 1 else MaskedConv2d(channels, widths[0], 3, 1, 1)
         )
         self.downsample_layers = nn.ModuleList([nn.ModuleList([first, MaskedLayerNorm2d(widths[0])])])
-        for narrow, wide in zip(widths[:-1], widths[1:], strict=True):
+        for narrow, wide in pairwise(widths):
             halving = [MaskedLayerNorm2d(narrow), MaskedConv2d(narrow, wide, 2, 2)]
             self.downsample_layers.append(nn.ModuleList(halving))
-        rates = iter(torch.linspace(0, drop_path, sum(depths)).tolist())
+        last = max(sum(depths) - 1, 1)
+        rates = iter([drop_path * place / last for place in range(sum(depths))])
         self.stages = nn.ModuleList(
             nn.ModuleList(ConvNeXtBlock(width, kernel, next(rates)) for _ in range(depth))
             for width, depth in zip(widths, depths, strict=True)
@@ -74,7 +77,7 @@ class ConvNeXt(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=SPREAD)
-                nn.init.zeros_(module.bias)
+                nn.init.zeros_(cast(nn.Parameter, module.bias))
 
     def forward(self, image: Float[Tensor, "b c h w"], active: Active | None = None) -> list[Float[Tensor, "b _ _ _"]]:
         x, stages = image, []

@@ -4,6 +4,8 @@ Every layer takes the map of active positions as an argument. Without a map all 
 torch's own, under the same names in the state dict: a network made of these is sparse and dense at once.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
@@ -64,7 +66,7 @@ def from_rows(
 def active_mean(
     x: Float[Tensor, "b d h w"], active: Active | None, size: tuple[int, int] | None = None
 ) -> Float[Tensor, "b d i j"]:
-    """The mean over the active positions of every window of `size`, of the whole map without one; 0 if there is none."""
+    """The mean over the active positions of every window of `size`, or of the whole map; 0 where there are none."""
     size = size or (x.shape[-2], x.shape[-1])
     if active is None:
         return F.avg_pool2d(x, size)
@@ -109,8 +111,8 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
             return from_rows(self._over_processes(active_rows(x, active)), x, active)
         if active is None:
             return super().forward(x)
-        rows = active_rows(x, active).t()[None, ..., None]
-        return from_rows(super().forward(rows)[0, ..., 0].t(), x, active)
+        rows = active_rows(x, active)[..., None, None]
+        return from_rows(super().forward(rows)[..., 0, 0], x, active)
 
     def _over_processes(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         from torch.distributed.nn.functional import all_reduce  # has gradients, and is not in every build of torch
@@ -119,9 +121,10 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
         mean, count = total[:-1] / total[-1], total[-1].detach()
         square = all_reduce((rows.float() - mean).square().sum(0))
         with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(square / (count - 1), self.momentum)
-            self.num_batches_tracked += 1
+            momentum, running_mean, running_var = cast(tuple, (self.momentum, self.running_mean, self.running_var))
+            running_mean.lerp_(mean, momentum)
+            running_var.lerp_(square / (count - 1), momentum)
+            cast(Tensor, self.num_batches_tracked).add_(1)
         scale = (square / count + self.eps).rsqrt() * self.weight
         return ((rows.float() - mean) * scale + self.bias).to(rows.dtype)
 

@@ -51,7 +51,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 3x3 convolution, which has the stride, between two 1x1, and a shortcut. Source: He et al. 2016, figure 5 right."""
+    """A 3x3 convolution with the stride, between two of 1x1, and a shortcut. Source: He et al. 2016, figure 5 right."""
 
     expansion = 4
 

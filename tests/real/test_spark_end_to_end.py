@@ -1,0 +1,76 @@
+"""SparK on real photographs from the command line: trained, taken up again, looked at, measured, proven in small."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from small_run import unmask
+from unmask.proofs.experiment import Laboratory
+from unmask.proofs.presets import Preset
+from unmask.proofs.spark import PROBES, prove
+from unmask.train.checkpoint import newest, state_hash
+
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.works("spark")]
+NETWORK = ["--method", "spark", "--model", "resnet:8-12-16-24/1-1-1-1", "--set", "decoder_width=32"]
+TRAINING = ["--steps", "4", "--batch", "16", "--save-every", "2", "--log-every", "1", "--monitor-every", "4", "--quiet"]
+
+
+@pytest.fixture(scope="module", params=["cifar10.tar", "clothing10.tar"])
+def run(request, data_folder, tmp_path_factory):
+    """A short run with nothing said of sizes but the widths."""
+    folder = tmp_path_factory.mktemp("runs") / request.param.removesuffix(".tar")
+    data = data_folder / request.param
+    assert unmask("pretrain", data, "--out", folder, "--limit", 100, "--lr", 0.05, *NETWORK, *TRAINING) == 0
+    return folder
+
+
+def test_training_was_measured_at_every_stage(run):
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    held = [row for row in rows if row["kind"] == "held_out"]
+    assert [row["step"] for row in held] == [0, 4]
+    for row in held:
+        assert all(np.isfinite(row[name]) for name in ("loss", "explained_variance", "beats/inpainted"))
+        assert [name for name in row if name.startswith("knn/")] == [f"knn/{stage:02d}" for stage in range(1, 5)]
+    assert len(list((run / "pictures").glob("*.png"))) == 2
+
+
+def test_a_run_taken_up_from_its_middle_ends_with_the_same_bits(run, tmp_path):
+    """Running statistics and the optimiser's state included."""
+    again = tmp_path / "again"
+    shutil.copytree(run, again)
+    shutil.rmtree(again / "checkpoints" / "step-00000004")
+    assert newest(again).step == 2
+    assert unmask("resume", again, "--quiet") == 0
+    first, second = newest(run), newest(again)
+    assert second.step == 4
+    for name in first.sections:
+        assert state_hash(first.tensors(name)) == state_hash(second.tensors(name))
+
+
+def test_a_run_can_be_drawn_and_measured(run, tmp_path, capsys):
+    assert unmask("view", run, "--images", 2, "--out", tmp_path / "view.png") == 0
+    assert min(Image.open(tmp_path / "view.png").size) > 100
+    capsys.readouterr()
+    assert unmask("evaluate", run, "--with", "knn", "--limit", 60, "--json") == 0
+    (outcome,) = json.loads(capsys.readouterr().out)["outcomes"]
+    assert 0 <= outcome["test"] <= 1
+
+
+def test_the_proof_runs_in_small(data_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("unmask.proofs.spark.NETWORKS", {True: SETTINGS})
+    monkeypatch.setattr("unmask.proofs.spark.LABELS", 40)
+    monkeypatch.setattr("unmask.proofs.spark.EPOCHS", 1)
+    preset = Preset("cifar10.tar", 100, 60, {}, epochs=0.64, lr=1.0, batch=16, warmup=0.1)
+    data = data_folder / "cifar10.tar"
+    laboratory = Laboratory(data, 100, 60, tmp_path / "runs", tmp_path / "arms", "cpu", lambda _: None, pixels=False)
+    findings = prove(laboratory, preset, [0, 1])
+    assert [arm.name for arm in findings.arms] == ["sparse", "dense", "single scale", "untrained"]
+    assert len(findings.claims) == 3 * len(PROBES) + 1
+    assert findings.claims[-1].holds
+    assert all(0 <= row["few labels"] <= 1 for rows in findings.numbers.values() for row in rows)
+
+
+SETTINGS = {"model": "resnet:8-12/1-1", "image_size": 32, "cell_size": 8, "decoder_width": 16}
