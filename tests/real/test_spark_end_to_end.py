@@ -1,4 +1,4 @@
-"""SparK on real photographs from the command line: trained, taken up again, looked at, measured, proven in small."""
+"""SparK on real photographs from the command line: trained, taken up again, looked at, measured."""
 
 import json
 import shutil
@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from small_run import unmask
-from unmask.proofs.experiment import Laboratory
-from unmask.proofs.presets import Preset
-from unmask.proofs.spark import PROBES, prove
+from small_run import unmask, without_drawing  # noqa: F401
 from unmask.train.checkpoint import newest, state_hash
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.works("spark")]
@@ -37,6 +34,7 @@ def test_training_was_measured_at_every_stage(run):
     assert len(list((run / "pictures").glob("*.png"))) == 2
 
 
+@pytest.mark.usefixtures("without_drawing")
 def test_a_run_taken_up_from_its_middle_ends_with_the_same_bits(run, tmp_path):
     """Running statistics and the optimiser's state included."""
     again = tmp_path / "again"
@@ -57,20 +55,3 @@ def test_a_run_can_be_drawn_and_measured(run, tmp_path, capsys):
     assert unmask("evaluate", run, "--with", "knn", "--limit", 60, "--json") == 0
     (outcome,) = json.loads(capsys.readouterr().out)["outcomes"]
     assert 0 <= outcome["test"] <= 1
-
-
-def test_the_proof_runs_in_small(data_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("unmask.proofs.spark.NETWORKS", {True: SETTINGS})
-    monkeypatch.setattr("unmask.proofs.spark.LABELS", 40)
-    monkeypatch.setattr("unmask.proofs.spark.EPOCHS", 1)
-    preset = Preset("cifar10.tar", 100, 60, {}, epochs=0.64, lr=1.0, batch=16, warmup=0.1)
-    data = data_folder / "cifar10.tar"
-    laboratory = Laboratory(data, 100, 60, tmp_path / "runs", tmp_path / "arms", "cpu", lambda _: None, pixels=False)
-    findings = prove(laboratory, preset, [0, 1])
-    assert [arm.name for arm in findings.arms] == ["sparse", "dense", "single scale", "untrained"]
-    assert len(findings.claims) == 3 * len(PROBES) + 1
-    assert findings.claims[-1].holds
-    assert all(0 <= row["few labels"] <= 1 for rows in findings.numbers.values() for row in rows)
-
-
-SETTINGS = {"model": "resnet:8-12/1-1", "image_size": 32, "cell_size": 8, "decoder_width": 16}

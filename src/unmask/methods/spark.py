@@ -35,7 +35,7 @@ CARD = Card(
     family="masked autoencoder",
     id=161,
     claim="computing at visible positions only and decoding every stage makes masked pretraining work for convnets",
-    usual="ImageNet, ResNet-50: fine-tuned 80.6, far above linear and kNN; with dense convolutions no better than none",
+    usual="ImageNet, fine-tuned: ResNet-50 80.6, ConvNeXt-Small 84.1; frozen features are weaker, as after MAE",
 )
 
 
