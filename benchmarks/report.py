@@ -26,7 +26,7 @@ def setting(report: dict) -> str:
 
 def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) if rows else "Not measured yet."
 
 
 def spread(row: dict, key: str, form: str = "{:.2f}x") -> str:
@@ -114,6 +114,8 @@ def draw() -> None:
     import matplotlib.pyplot as plt
 
     found = steps()
+    if not found:
+        return
     names = list(dict.fromkeys(name for report in found for name in report["arms"]))
     figure, axes = plt.subplots(figsize=(8, 3.2))
     for k, name in enumerate(names):
