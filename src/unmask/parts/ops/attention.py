@@ -2,7 +2,7 @@
 
 On a CPU in half precision the backward pass of the fused kernel is slow: 197 tokens of width 32, 256 heads, two cores
 with AMX take 9 + 57 ms forward and backward, the explicit one here 11 + 14 ms. In float32 the fused kernel wins
-(12 + 29 against 22 + 25), on accelerators it always does. `benchmarks/operations.py` measures this anywhere.
+(12 + 29 against 22 + 25); on accelerators it is torch's choice. `benchmarks/operations.py` measures this anywhere.
 """
 
 import torch

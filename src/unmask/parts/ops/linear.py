@@ -36,9 +36,7 @@ class HalfLinear(torch.autograd.Function):
     def forward(
         ctx, x: Float[Tensor, "*b k"], weight: Float[Tensor, "n k"], bias: Float[Tensor, "n"] | None
     ) -> Float[Tensor, "*b n"]:
-        rows, half = x.to(HALF).reshape(-1, x.shape[-1]), weight.to(HALF)
-        ctx.save_for_backward(rows, half)
-        ctx.like, ctx.kinds = x.shape, _kinds(x, weight, bias)
+        rows, half = _remembered(ctx, x, weight, bias)
         return _outputs(rows, half, bias).view(*x.shape[:-1], weight.shape[0])
 
     @staticmethod
@@ -57,9 +55,7 @@ class HalfLinearOfGelu(torch.autograd.Function):
     def forward(
         ctx, x: Float[Tensor, "*b k"], weight: Float[Tensor, "n k"], bias: Float[Tensor, "n"] | None
     ) -> Float[Tensor, "*b n"]:
-        rows, half = x.to(HALF).reshape(-1, x.shape[-1]), weight.to(HALF)
-        ctx.save_for_backward(rows, half)
-        ctx.like, ctx.kinds = x.shape, _kinds(x, weight, bias)
+        rows, half = _remembered(ctx, x, weight, bias)
         return _outputs(F.gelu(rows), half, bias).view(*x.shape[:-1], weight.shape[0])
 
     @staticmethod
@@ -104,6 +100,14 @@ class HalfLinearOfNorm(torch.autograd.Function):
         )
         of_x = of_norm[0].view(ctx.like) if of_norm[0] is not None else None
         return of_x, of_norm[1], of_norm[2], None, *of_parameters
+
+
+def _remembered(ctx, x: Float[Tensor, "*b k"], weight: Float[Tensor, "n k"], bias) -> tuple[Tensor, Tensor]:
+    """Rows and weight in half precision, kept for the backward pass with the shapes and types they came in."""
+    rows, half = x.to(HALF).reshape(-1, x.shape[-1]), weight.to(HALF)
+    ctx.save_for_backward(rows, half)
+    ctx.like, ctx.kinds = x.shape, _kinds(x, weight, bias)
+    return rows, half
 
 
 def _kinds(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[torch.dtype, ...]:
