@@ -3,11 +3,11 @@
 import itertools
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
+from formulas import recorded, wave
 from small_run import unmask, without_drawing  # noqa: F401
 from unmask.core import Context, Mask
 from unmask.evaluate.codes import active_units
@@ -20,13 +20,7 @@ from unmask.parts.nets.pixel_range import PixelRange
 faithful = pytest.mark.faithful("iwae")
 
 # How iwae_reference.json was made: see its entry "how"; `wave` below is the formula of its weights, pixels and noise.
-REFERENCE = json.loads((Path(__file__).parent / "iwae_reference.json").read_text())
-
-
-def wave(n, start):
-    """Numbers without pattern that every machine computes alike."""
-    i = torch.arange(n, dtype=torch.float64)
-    return torch.sin(0.618 * i * i + i + start)
+REFERENCE = recorded(__file__, "iwae_reference.json")
 
 
 def linears(method):

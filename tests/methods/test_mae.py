@@ -1,13 +1,12 @@
 """MAE: equal to its released code and to transformers' on the same weights and noise, and its own facts."""
 
-import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from formulas import formula_image, formula_noise, formula_weights, pictures, recorded
 from unmask.core import Context, Mask
 from unmask.interop.architecture import architecture_of
 from unmask.interop.folder import weights
@@ -25,35 +24,7 @@ pytestmark = pytest.mark.faithful("mae")
 
 # How mae_reference.json was made: models_mae.py of the named commit, unchanged, with the blocks and the patch embedding
 # of a current timm, filled by `formula_weights`, fed with `formula_image`, its torch.rand replaced by `formula_noise`.
-REFERENCE = json.loads((Path(__file__).parent / "mae_reference.json").read_text())
-
-
-def wave(n, start):
-    """Numbers without pattern that every machine computes alike."""
-    i = torch.arange(n, dtype=torch.float64)
-    return torch.sin(0.618 * i * i + i + start)
-
-
-def formula_weights(shapes):
-    tensors = {}
-    for place, name in enumerate(sorted(shapes)):
-        shape = shapes[name]
-        values = wave(math.prod(shape), place).reshape(shape)
-        if name.endswith("bias"):
-            values = 0.1 * values
-        elif name.endswith("weight"):
-            values = 1 + 0.1 * values if len(shape) == 1 else values * (2 / math.prod(shape[1:])) ** 0.5
-        tensors[name] = values.float()
-    return tensors
-
-
-def formula_noise(b, n):
-    return ((torch.arange(b * n, dtype=torch.float64) + 1) * 0.6180339887498949 % 1.0).reshape(b, n).float()
-
-
-def formula_image(b, side):
-    image = wave(b * 3 * side * side, 0.5).reshape(b, 3, side, side).float()
-    return image * (1 + torch.linspace(0, 2, side)) + torch.linspace(-1, 1, side)[:, None]
+REFERENCE = recorded(__file__, "mae_reference.json")
 
 
 def create(case, channels=3, image_size=None):
@@ -177,10 +148,6 @@ def test_loss_and_mask_are_those_of_transformers(tmp_path, image_size, patch_siz
 def tiny(**changes):
     torch.manual_seed(0)
     return create(TINY | changes)
-
-
-def pictures(*shape):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
 
 
 def test_49_of_196_patches_are_kept():

@@ -1,13 +1,12 @@
 """SparK: equal to its released code on the same weights and noise, and nothing hidden or padded has any influence."""
 
-import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
 import torchvision
 
+from formulas import formula_image, formula_noise, formula_weights, pictures, recorded
 from unmask.app.pictures import reconstruction_panel
 from unmask.core import Context, Mask
 from unmask.core.assembly import assemble
@@ -24,7 +23,7 @@ faithful, works = pytest.mark.faithful("spark"), pytest.mark.works("spark")
 # How spark_reference.json was made: the named files of the named commit, unchanged, with a current timm, filled by
 # `formula_weights` under their names, fed with `formula_image`; torch.rand of its `mask` replaced by `formula_noise`.
 # First one forward pass in train mode, after which running statistics were noted, then one in eval mode.
-REFERENCE = json.loads((Path(__file__).parent / "spark_reference.json").read_text())
+REFERENCE = recorded(__file__, "spark_reference.json")
 NAMES = (
     ("encoder.network.", "sparse_encoder.sp_cnn."),
     (".enlarge.", ".up_sample."),
@@ -46,38 +45,6 @@ def released_name(name: str) -> str:
     for ours, theirs in NAMES[: 2 if name.startswith("encoder.") else None]:
         name = name.replace(ours, theirs)
     return name
-
-
-def wave(n, start):
-    """Numbers without pattern that every machine computes alike."""
-    i = torch.arange(n, dtype=torch.float64)
-    return torch.sin(0.618 * i * i + i + start)
-
-
-def formula_weights(shapes):
-    tensors = {}
-    for place, name in enumerate(sorted(shapes)):
-        shape = shapes[name]
-        values = wave(math.prod(shape), place).reshape(shape)
-        if name.endswith("bias"):
-            values = 0.1 * values
-        elif name.endswith("weight"):
-            values = 1 + 0.1 * values if len(shape) == 1 else values * (2 / math.prod(shape[1:])) ** 0.5
-        tensors[name] = values.float()
-    return tensors
-
-
-def formula_image(b, side):
-    image = wave(b * 3 * side * side, 0.5).reshape(b, 3, side, side).float()
-    return image * (1 + torch.linspace(0, 2, side)) + torch.linspace(-1, 1, side)[:, None]
-
-
-def formula_noise(b, n):
-    return ((torch.arange(b * n, dtype=torch.float64) + 1) * 0.6180339887498949 % 1.0).reshape(b, n).float()
-
-
-def pictures(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(params=REFERENCE["cases"], ids=lambda case: case["name"])

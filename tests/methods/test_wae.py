@@ -3,12 +3,12 @@
 import json
 import math
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from formulas import recorded, wave
 from small_run import make_pictures, unmask, without_drawing  # noqa: F401
 from unmask.core import Context
 from unmask.methods.wae import ADVERSARY, COST, RECIPE, WAE, Codes, tiny, truncated_normal
@@ -24,13 +24,7 @@ from unmask.train.plan import make_plan
 faithful = pytest.mark.faithful("wae")
 
 # How wae_reference.json was made: see its entry "how"; `wave` below is the formula of its weights and inputs.
-REFERENCE = json.loads((Path(__file__).parent / "wae_reference.json").read_text())
-
-
-def wave(n, start):
-    """Numbers without pattern that every machine computes alike."""
-    i = torch.arange(n, dtype=torch.float64)
-    return torch.sin(0.618 * i * i + i + start)
+REFERENCE = recorded(__file__, "wae_reference.json")
 
 
 def codes_and_draws():
