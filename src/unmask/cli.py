@@ -160,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--warmup", type=float, help="epochs")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--init-from", help="weights to begin with: a released file, an export or a run")
+    one.add_argument("--mask", help="what to hide instead of the method's choice: a word such as ncut, or a file")
     one.add_argument("--accumulation", type=int, default=1)
     one.add_argument("--precision", default="auto", help="auto, bf16 or fp32")
     one.add_argument("--device", default="auto")
@@ -220,6 +221,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--images", type=int, default=8)
     one.add_argument("--step", type=int, help="a snapshot's step; default: the newest checkpoint")
     one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--masks", nargs="+", default=[], help="draw what these samplers would hide, side by side")
 
     one = verb("generate", "Write new pictures that a run invents.")
     one.add_argument("run")

@@ -10,7 +10,8 @@ import torch
 
 from small_run import make_pictures, pretrain, unmask, without_drawing  # noqa: F401
 from unmask.app.catalogue import builder
-from unmask.app.training import HELD_OUT, compile_blocks, create_check, default_sizes, divide, settings_of_data
+from unmask.app.compiling import compile_blocks
+from unmask.app.training import HELD_OUT, create_check, default_sizes, divide, settings_of_data
 from unmask.core.assembly import arguments
 from unmask.data.card import inspect
 from unmask.data.sources import open_source

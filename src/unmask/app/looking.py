@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 
 from unmask.app.catalogue import builder, create, recipe
+from unmask.app.masking import mask_panel
 from unmask.app.pictures import panel_of, save_png
 from unmask.app.runs import SNAPSHOTS, Loaded, few, load, new_file
-from unmask.app.training import divide, settings_of_data
+from unmask.app.training import divide, needs_whole, settings_of_data
 from unmask.app.watching import spread
 from unmask.core import Context
 from unmask.core.assembly import arguments, read_settings
@@ -70,7 +71,7 @@ def inspect(
         settings["image_size"],
         crop=published.crop,
         flip=published.flip,
-        whole=settings.get("refresh") == "image",
+        whole=needs_whole(create(method, **settings)),
         fit=fit,
         smallest=smallest,
     )
@@ -209,9 +210,11 @@ def view(
     images: int = 8,
     step: int | None = None,
     seed: int = 0,
+    masks: Sequence[str] = (),
 ) -> Path:
     """Draws input, masked, prediction and, for guided masks, their reasons; or input, reconstruction and new pictures.
 
+    masks: draw instead, side by side, what these samplers would hide, by the words that `pretrain` takes.
     Raises ValueError for a method that neither predicts nor reconstructs pictures.
     """
     loaded = load(run, step)
@@ -219,7 +222,11 @@ def view(
     batch = next(iter(batches_of(loaded, spread(held, images), images)))
     generator = torch.Generator().manual_seed(seed)
     progress = loaded.step / max(loaded.config.plan["steps"], 1)
-    figure = panel_of(loaded.method, batch, loaded.card, Context(progress, loaded.step, generator=generator))
+    context = Context(progress, loaded.step, generator=generator)
+    if masks:
+        figure = mask_panel(loaded.method, batch, loaded.card, masks, context)
+    else:
+        figure = panel_of(loaded.method, batch, loaded.card, context)
     path = Path(out) if out else Path(run) / "view.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     return save_png(figure, path)

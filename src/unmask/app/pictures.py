@@ -126,11 +126,11 @@ def reconstruct(method: Any, batch: Batch, mask: Mask) -> Reconstruction:
         unpatchify(method.target.pixels(prediction, *statistics), grid, patch)[..., :h, :w]
         for statistics in ((mean, deviation), (guess_mean, guess_deviation))
     )
-    hidden, visible = (_per_pixel(places, grid, (h, w), patch) for places in (mask.hidden, seen))
+    hidden, visible = (per_pixel(places, grid, (h, w), patch) for places in (mask.hidden, seen))
     return Reconstruction(true, estimated, torch.where(hidden, estimated, image), hidden, visible)
 
 
-def _per_pixel(
+def per_pixel(
     places: Bool[Tensor, "b n"] | Float[Tensor, "b n"], grid: tuple[int, int], size: tuple[int, int], patch: int
 ) -> Bool[Tensor, "b 1 h w"] | Float[Tensor, "b 1 h w"]:
     spread = places.unflatten(-1, grid).repeat_interleave(patch, -2).repeat_interleave(patch, -1)
@@ -226,7 +226,7 @@ def _reasons(
     low, high = guide.relevance.amin(-1, keepdim=True), guide.relevance.amax(-1, keepdim=True)
     relevance = ((guide.relevance - low) / (high - low).clamp(min=1e-6)).cpu()
     side, hints, relevance = (
-        _per_pixel(places.cpu(), grid, size, patch) for places in (guide.side, guide.hints, relevance)
+        per_pixel(places.cpu(), grid, size, patch) for places in (guide.side, guide.hints, relevance)
     )
     grey = shown.mean(1, keepdim=True).expand_as(shown)
     hint, other = (torch.tensor(colour).view(1, 3, 1, 1) for colour in (HINT, OTHER))

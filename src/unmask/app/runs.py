@@ -15,6 +15,7 @@ import torch
 
 import unmask
 from unmask.app.catalogue import create
+from unmask.app.masking import kept, use_mask
 from unmask.core import Method
 from unmask.data.card import DataCard
 from unmask.data.source import Source
@@ -31,7 +32,7 @@ class Config:
     """Everything a run was asked to do, as saved in config.json and in every checkpoint.
 
     data: where from, which split, channels, fit, augmentation. settings: arguments of the method. plan: of the
-    training.
+    training. mask: what is hidden instead of the method's own choice.
     """
 
     method: str
@@ -39,6 +40,15 @@ class Config:
     data: dict[str, Any]
     plan: dict[str, Any]
     versions: dict[str, str]
+    mask: str | None = None
+
+    def build(self, run: Path) -> Method:
+        """The method as the run has it, with new weights."""
+        method = create(self.method, **self.settings)
+        mask = None if self.mask is None else kept(self.mask, run)
+        if mask is not None:
+            use_mask(method, mask)
+        return method
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -115,7 +125,7 @@ def has_begun(run: Path) -> bool:
 def check_origin(run: Path, config: Config, checkpoint: Checkpoint) -> None:
     """Raises ValueError where a checkpoint is of another method or other sizes than the run folder says."""
     theirs = checkpoint.state.get("config", {})
-    for name, here in (("method", config.method), ("settings", config.settings)):
+    for name, here in (("method", config.method), ("settings", config.settings), ("mask", config.mask)):
         there = theirs.get(name)
         if json.dumps(there, sort_keys=True) != json.dumps(here, sort_keys=True):
             raise ValueError(
@@ -171,7 +181,7 @@ def load(run: str | Path, step: int | None = None, average: bool = True) -> Load
     check_origin(run, config, checkpoint)
     for warning in checkpoint.warnings:
         warnings.warn(warning, stacklevel=2)
-    method = create(config.method, **config.settings)
+    method = config.build(run)
     method.load_state_dict(checkpoint.tensors("method"))
     if average and step is None and config.plan.get("ema"):
         with torch.no_grad():

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from unmask.app.catalogue import builder, create, recipe
+from unmask.app.compiling import compile_blocks
+from unmask.app.masking import MaskLike, keep, kept, use_mask
 from unmask.app.runs import (
     Config,
     changes,
@@ -59,6 +60,7 @@ def pretrain(
     warmup: float | None = None,
     seed: int = 0,
     init_from: str | Path | None = None,
+    mask: MaskLike | None = None,
     accumulation: int = 1,
     precision: str = "auto",
     device: str = "auto",
@@ -83,6 +85,8 @@ def pretrain(
     """Trains a method on a folder, archive or named set of pictures and returns the run folder.
 
     lr: base learning rate per 256 samples; default: the recipe's. warmup: epochs. batch: the effective one.
+    mask: what to hide instead of the method's own choice: a word such as "ncut", a .npy or .png file, an array of
+    booleans on the grid of the patches, or a callable (model, batch, context) -> Mask.
     init_from: weights to begin with, in any naming that is known: a released file, an export, another run.
     ema: decay of a moving average of the weights. `epochs=0` saves the untrained network. settings: arguments of the
     method and of its parts, such as image_size=64, patch_size=8, ratio=0.6. smallest: pictures with a shorter side
@@ -95,7 +99,7 @@ def pretrain(
     if model is not None:
         settings["model"] = model
     settings = read_settings(builder(method), settings)
-    create_check(method, settings)
+    create_check(method, settings, mask)
     chosen = choose_device(device)
     precision = choose_precision(precision, chosen)
     with ExitStack() as stack:
@@ -136,8 +140,8 @@ def pretrain(
             "trackers": list(trackers),
             "init_from": str(init_from) if init_from else None,
         }
-        config = Config(method, settings, where, plan.to_json(), versions())
-        _run(out, config, card, source, plan, chosen, progress, say)
+        config = Config(method, settings, where, plan.to_json(), versions(), keep(mask, out))
+        _run(out, config, card, source, plan, chosen, progress, say, mask=mask)
     return out
 
 
@@ -148,12 +152,14 @@ def resume(
     workers: int | None = None,
     data: str | Path | None = None,
     accept_data_change: bool = False,
+    mask: MaskLike | None = None,
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Continues a run from its newest valid checkpoint, bit for bit on the same kind of device.
 
-    data: the same data at another place. Raises ValueError where the data has changed since the run began.
+    data: the same data at another place. mask: the callable that the run was begun with, which no file can hold.
+    Raises ValueError where the data has changed since the run began.
     """
     run = Path(run)
     config, card = read_config(run), read_card(run)
@@ -179,11 +185,13 @@ def resume(
                     " --accept-data-change"
                 )
             card = replace(card, fingerprint=training.fingerprint(), count=len(training))
+        if config.mask is not None and mask is None and kept(config.mask, run) is None:
+            raise ValueError(f"{run} was masked by a Python {config.mask}; resume it from Python with mask=")
         if workers is not None:
             config.data["workers"] = workers
         if checkpoint is not None and checkpoint.step == 0 and not config.data["init_from"]:
             checkpoint = None  # begun anew, so that what is looked at before the first step is there
-        _run(run, config, card, source, plan, chosen, progress, say, checkpoint)
+        _run(run, config, card, source, plan, chosen, progress, say, checkpoint, mask)
     return run
 
 
@@ -243,10 +251,17 @@ def _side(size: int | tuple[int, int]) -> int:
     return size if isinstance(size, int) else min(size)
 
 
-def create_check(method: str, settings: dict[str, Any]) -> None:
+def create_check(method: str, settings: dict[str, Any], mask: MaskLike | None = None) -> None:
     """Fails on a wrong setting before any data is read, by building the method without memory."""
     with torch.device("meta"):
-        create(method, **settings)
+        built = create(method, **settings)
+        if mask is not None:
+            use_mask(built, mask)
+
+
+def needs_whole(method: Method) -> bool:
+    """Whether the method's masks are made once per picture, from the whole of it."""
+    return getattr(getattr(method, "sampler", None), "refresh", None) == "image"
 
 
 def check_padded(card: DataCard, settings: dict[str, Any]) -> None:
@@ -283,9 +298,12 @@ def _run(
     progress: bool,
     say: Callable[[str], None],
     resumed=None,
+    mask: MaskLike | None = None,
 ) -> None:
     torch.manual_seed(plan.seed)
-    method = create(config.method, **config.settings)
+    method = config.build(out)
+    if callable(mask):
+        use_mask(method, mask)
     if resumed is None and config.data["init_from"]:
         say(begin_with(method, Path(config.data["init_from"])))
     if plan.compile:
@@ -294,12 +312,11 @@ def _run(
     training, held_out = divide(source, config.data["split"], config.data["limit"])
     size = config.settings["image_size"]
     published = recipe(config.method)
-    needs_whole = config.settings.get("refresh") == "image"
     view = TrainingView(
         size,
         crop=published.crop,
         flip=published.flip,
-        whole=needs_whole,
+        whole=needs_whole(method),
         fit=config.data["fit"],
         smallest=config.data["smallest"],
     )
@@ -361,7 +378,8 @@ def begin_with(method: Method, path: Path) -> str:
 
 
 def _announce(config: Config, card: DataCard, plan: Plan, held_out: int, engine: Engine) -> str:
-    settings = ", ".join(f"{name}={value}" for name, value in config.settings.items())
+    named = {**config.settings, **({} if config.mask is None else {"mask": config.mask})}
+    settings = ", ".join(f"{name}={value}" for name, value in named.items())
     parameters = sum(p.numel() for p in engine.method.parameters()) / 1e6
     return (
         f"{config.method} ({settings}), {parameters:.1f} M parameters\n"
@@ -370,21 +388,3 @@ def _announce(config: Config, card: DataCard, plan: Plan, held_out: int, engine:
         f" {plan.steps * plan.batch / plan.samples:.1f} epochs, peak learning rate {plan.lr:.2e},"
         f" {plan.precision} on {engine.accelerator.device}"
     )
-
-
-def compile_blocks(method: Method, say: Callable[[str], None]) -> None:
-    """Compiles the repeated blocks; where that fails, says so once and runs them as they are."""
-    blocks = [child for m in method.modules() if isinstance(m, torch.nn.ModuleList) for child in m]
-    for block in blocks:
-        plain = type(block).forward.__get__(block)
-        block.forward = partial(_compiled_or_plain, block, torch.compile(plain), plain, say)
-
-
-def _compiled_or_plain(block, compiled, plain, say, *args, **kwargs):
-    try:
-        return compiled(*args, **kwargs)
-    except Exception as error:  # the compiler's failures have no common class
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        say(f"torch.compile failed ({reason}); continuing without it")
-        block.forward = plain
-        return plain(*args, **kwargs)

@@ -41,6 +41,7 @@ class GuidedMask(nn.Module):
     refresh: "step" makes a new mask every time; "image" makes the relevance of an image once and crops it along.
     """
 
+    needs_tokens = True
     started_at: Tensor
     guided: Tensor
     fallbacks: Tensor

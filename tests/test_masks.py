@@ -1,0 +1,40 @@
+"""Every sampler under every method that hides places: the cross product."""
+
+import importlib
+
+import pytest
+import torch
+
+from unmask.app.catalogue import slugs
+from unmask.app.masking import SAMPLERS, use_mask
+from unmask.core import Context
+
+
+def masked(slug: str):
+    """The method's smallest form and a batch for it, if it hides places."""
+    torch.manual_seed(0)
+    method, batch = importlib.import_module(f"unmask.methods.{slug}").tiny()
+    return (method, batch) if hasattr(method, "sampler") else None
+
+
+PAIRS = [(slug, word) for slug in slugs() if masked(slug) is not None for word in SAMPLERS]
+
+
+@pytest.mark.parametrize(("slug", "word"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+def test_every_sampler_trains_every_masked_method(slug, word):
+    method, batch = masked(slug)
+    build = SAMPLERS[word]
+    if getattr(build, "needs_tokens", False) and not hasattr(method.encoder, "trunk"):
+        with pytest.raises(ValueError, match="tokens of a transformer"):
+            use_mask(method, word)
+        return
+    use_mask(method, word)
+    context = Context(progress=0.9, step=9, generator=torch.Generator().manual_seed(0))
+    mask = method.sampler(method, batch, context)
+    hidden = mask.hidden.sum(-1)
+    assert (hidden > 0).all()
+    assert (hidden < mask.hidden.shape[-1]).all()
+    terms = method.losses(batch, context)
+    sum(terms.values()).backward()
+    assert all(term.isfinite() for term in terms.values())
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in method.encoder.parameters())
