@@ -22,11 +22,13 @@ bench: $(VENV)/bench
 	for batch in 16 64; do for precision in bf16 fp32; do \
 	  $(BIN)/python benchmarks/step.py --batch $$batch --precision $$precision || exit 1; done; done
 	$(BIN)/python benchmarks/step.py --model vit_small --precision bf16
-	$(BIN)/python benchmarks/guided_step.py --precision bf16
+	$(BIN)/python benchmarks/growth.py
+	for precision in bf16 fp32; do $(BIN)/python benchmarks/guided_step.py --precision $$precision || exit 1; done
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/normalised_cut.py
 	$(BIN)/python benchmarks/evaluation_memory.py
 	$(BIN)/python benchmarks/processes.py
+	$(BIN)/python benchmarks/report.py
 
 docs: $(VENV)/test
 	$(BIN)/python docs/make_catalogue.py

@@ -15,6 +15,7 @@ import torch
 from unmask import create
 from unmask.core import Context
 
+SIZE = 224
 ARMS = {
     "plain": ("mae", {}),
     "guided, every step": ("self_guided_mae", {"start_fraction": 0.0}),
@@ -22,14 +23,15 @@ ARMS = {
 }
 
 
-def stepper(slug: str, settings: dict, model: str, batch: int, bf16: bool, device: torch.device):
-    """A function that does one whole training step: losses, backward, AdamW."""
-    method = create(slug, model=model, **settings).to(device)
+def stepper(slug: str, settings: dict, size: int, batch: int, bf16: bool, device: torch.device):
+    """A function that does one whole training step, losses, backward and AdamW, and says how long it took."""
+    method = create(slug, **settings).to(device)
     optimiser = torch.optim.AdamW(method.parameters(), fused=True)
-    images = {"image": torch.randn(batch, 3, 224, 224, device=device), "index": torch.arange(batch, device=device)}
+    images = {"image": torch.randn(batch, 3, size, size, device=device), "index": torch.arange(batch, device=device)}
     context = Context(progress=0.5, generator=torch.Generator().manual_seed(0))
 
-    def step() -> None:
+    def step() -> float:
+        began = time.perf_counter()
         optimiser.zero_grad()
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             losses = method.losses(images, context)
@@ -37,6 +39,7 @@ def stepper(slug: str, settings: dict, model: str, batch: int, bf16: bool, devic
         optimiser.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
+        return time.perf_counter() - began
 
     return step
 
@@ -49,8 +52,9 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    bf16 = options.precision == "bf16"
     steps = {
-        name: stepper(slug, settings, options.model, options.batch, options.precision == "bf16", device)
+        name: stepper(slug, {"model": options.model, **settings}, SIZE, options.batch, bf16, device)
         for name, (slug, settings) in ARMS.items()
     }
     for step in steps.values():
@@ -58,9 +62,7 @@ def main() -> None:
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(options.rounds):  # A B C A B C: what disturbs the machine disturbs all
         for name, step in steps.items():
-            began = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - began)
+            seconds[name].append(step())
     report = {"options": vars(options), "threads": torch.get_num_threads(), "device": device.type, "arms": {}}
     for name in steps:
         ratios = [a / b for a, b in zip(seconds[name], seconds["plain"], strict=True)]

@@ -101,9 +101,25 @@ def rest_table() -> str:
             ["two processes of one thread against one, same total batch", spread(processes, "efficiency", form)]
         )
     memory = result("evaluation_memory")
-    for name, value in (memory or {}).get("summary", {}).items():
-        rows.append([name, value])
+    for name, found in (memory or {"probes": {}})["probes"].items():
+        size = memory["options"]  # type: ignore[index]
+        what = f"{name}, {size['rows']:,} x {size['width']} features and {size['test']:,} to classify"
+        rows.append([what, f"{found['seconds']:.0f} s, {found['megabytes']:.0f} MB beyond the table on disk"])
     return table(["what", "measured"], rows)
+
+
+def growth_table() -> str:
+    rows = [
+        [
+            arm["change"],
+            str(arm["tokens"]),
+            f"{arm['pictures per second']:.1f}",
+            spread(arm, "ratio"),
+            f"{arm['pictures per day'] / 1e6:.2f} million",
+        ]
+        for arm in (result("growth") or {"arms": []})["arms"]
+    ]
+    return table(["changed", "patches", "pictures/s", "time of a step", "pictures in a day"], rows)
 
 
 def draw() -> None:
@@ -136,6 +152,7 @@ def main() -> None:
         "parts": parts_table,
         "guided": guided_table,
         "loader": loader_table,
+        "growth": growth_table,
         "rest": rest_table,
     }
     page = PAGE.read_text()

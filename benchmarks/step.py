@@ -1,8 +1,9 @@
 """A whole training step of a masked autoencoder, side by side with peers in one run.
 
 Run: python benchmarks/step.py [--model vit_base] [--batch 16] [--precision bf16] [--rounds 5]
-Arms are interleaved (A B C A B C); printed are medians and, against each peer, ratios with their spread. Peak memory
-is measured in a process of its own for every arm. Results go to benchmarks/results/step_MODEL_BATCH_PRECISION.json.
+Arms are interleaved (A B C A B C); of more than 16 pictures, an arm of ours accumulates parts of 16. Printed are
+medians and, against each peer, ratios with their spread. Peak memory is measured in a process of its own for every arm.
+Results go to benchmarks/results/step_MODEL_BATCH_PRECISION.json.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from unmask.train.memory import keep_freed_memory
 STATE = 16  # bytes per parameter: weight, gradient and AdamW's two averages in float32
 PER_PICTURE = 90e6  # bytes of activations of ViT-B and its decoder in float32, measured; scaled by the parameters
 SPARE = 1.2
+PART, ACCUMULATED = 16, ", accumulation "  # pictures of a micro-batch; the arm that accumulates them, and how many
 PARTS = {
     "attention": ("scaled_dot_product", "softmax", "bmm", "_Explicit"),
     "products": ("aten::mm", "aten::addmm", "HalfLinear"),
@@ -30,8 +32,11 @@ PARTS = {
 }
 
 
-def stepper(arm: Arm, batch: int, bf16: bool, device: torch.device) -> Callable[[], float]:
-    """A function that does one whole step, loss, backward and AdamW, and says how long it took."""
+def stepper(arm: Arm, batch: int, bf16: bool, device: torch.device, parts: int = 1) -> Callable[[], float]:
+    """A function that does one whole step, loss, backward and AdamW, and says how long it took.
+
+    parts: micro-batches whose gradients are accumulated; the step is the same.
+    """
     model = arm.model.to(device).train()
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], fused=True)
     pictures = torch.randn(batch, 3, SIZE, SIZE, device=device)
@@ -39,9 +44,10 @@ def stepper(arm: Arm, batch: int, bf16: bool, device: torch.device) -> Callable[
     def step() -> float:
         began = time.perf_counter()
         optimiser.zero_grad()
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            loss = arm.loss(pictures, torch.rand(batch, PLACES, device=device))
-        loss.backward()
+        for part in pictures.chunk(parts):
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                loss = arm.loss(part, torch.rand(len(part), PLACES, device=device)) / parts
+            loss.backward()
         optimiser.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -115,8 +121,9 @@ def peak_memory(options: argparse.Namespace, name: str) -> dict[str, float]:
 
 def alone(options: argparse.Namespace, device: torch.device) -> None:
     """What `peak_memory` runs: prints the peak of the process and what it held before the first step."""
-    arm = next(arm for arm in arms(options.model) if arm.name == options.only)
-    step = stepper(arm, options.batch, options.precision == "bf16", device)
+    name, _, parts = options.only.partition(ACCUMULATED)
+    arm = next(arm for arm in arms(options.model) if arm.name == name)
+    step = stepper(arm, options.batch, options.precision == "bf16", device, int(parts or 1))
     for _ in range(options.rounds):
         step()
     print(json.dumps({"peak": torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_resident()}))
@@ -148,6 +155,9 @@ def main() -> None:
     check_memory(parameters, options.batch, len(found))
     peak = matmul_peak(bf16, device)
     steps = {arm.name: stepper(arm, options.batch, bf16, device) for arm in found}
+    if options.batch > PART:
+        parts = options.batch // PART
+        steps[f"{found[0].name}{ACCUMULATED}{parts}"] = stepper(found[0], options.batch, bf16, device, parts)
     for step in (*steps.values(), *steps.values()):  # twice: the first steps fill caches and pools
         step()
     seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -155,7 +165,7 @@ def main() -> None:
         for name, step in steps.items():
             seconds[name].append(step())
     flops = step_flops(found[0].model, options.batch)
-    parts = {name: by_part(step) for name, step in steps.items()} if device.type == "cpu" else {}
+    shares = {name: by_part(step) for name, step in steps.items()} if device.type == "cpu" else {}
     steps.clear()
     report = {
         "options": {k: v for k, v in vars(options).items() if k != "only"},
@@ -176,10 +186,10 @@ def main() -> None:
             "time relative to unmask": statistics.median(ratios),
             "lowest": min(ratios),
             "highest": max(ratios),
-            "parts": parts.get(name),
+            "parts": shares.get(name),
         }
         print(
-            f"{name:13} {row['pictures per second']:6.2f} pictures/s  {row['share of matmul peak']:4.0%} of peak"
+            f"{name:22} {row['pictures per second']:6.2f} pictures/s  {row['share of matmul peak']:4.0%} of peak"
             f"  {row['memory, GB']:5.2f} GB  {row['time relative to unmask']:.2f}x the time of unmask"
             f" ({row['lowest']:.2f} to {row['highest']:.2f})",
             flush=True,
