@@ -18,6 +18,7 @@ from unmask.core.assembly import arguments, assemble, read_settings
 from unmask.data.card import DataCard
 from unmask.evaluate.features import frozen
 from unmask.evaluate.trivial import seen_places
+from unmask.parts.masks.colour import ColourMask
 from unmask.parts.masks.fixed import FixedMask
 from unmask.parts.masks.guided import GuidedMask
 from unmask.parts.masks.random import RandomMask
@@ -25,7 +26,7 @@ from unmask.parts.masks.random import RandomMask
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SAMPLERS: dict[str, Callable[..., Any]] = {"random": RandomMask, "ncut": GuidedMask}
+SAMPLERS: dict[str, Callable[..., Any]] = {"random": RandomMask, "colour": ColourMask, "ncut": GuidedMask}
 FILES = (".npy", ".png")
 COPY = "mask.npy"  # in the run folder: masks that were given as a file or an array
 RATIO = 0.75  # for a method whose own sampler has none
