@@ -47,7 +47,7 @@ def describe(verb: str, result: Any) -> str:
             f"{'holds   ' if c['holds'] else 'NOT SEEN'}  {c['claim']}: {_numbers(c['numbers'])}"
             for c in result["claims"]
         ]
-        return "\n".join([*rows, f"written to {result['result']}"])
+        return "\n".join([*rows, f"written to {', '.join(result['result'])}"])
     if verb == "analyse":
         from unmask.app.analysis import summary
 

@@ -250,7 +250,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("slug", nargs="?")
 
     one = verb("prove", "Run the small experiment that shows a system's claim.")
-    one.add_argument("slug")
+    one.add_argument("slug", nargs="?")
+    one.add_argument("--study", help="instead of a system's, an experiment over many of them, such as masks")
     one.add_argument("--data", help="default: the data that the proof names, under $UNMASK_DATA")
     one.add_argument("--preset", default="small", help="small (2 cores) or full (GPU)")
     one.add_argument("--seeds", type=int, default=3)

@@ -28,7 +28,7 @@ RUN, NUMBERS, ARMS = "run", "numbers", "arms"
 class Arm:
     """One training: a method, its settings and its recipe. Equal arms of different proofs are run once.
 
-    epochs=0 is the untrained network.
+    epochs=0 is the untrained network. mask: what is hidden instead of the method's own choice.
     """
 
     name: str
@@ -38,12 +38,15 @@ class Arm:
     lr: float
     batch: int
     warmup: float
+    mask: str | None = None
 
     def key(self, data: str, limit: int, test: int, seed: int) -> str:
         """What identifies its result: everything that can change it, the method's source included."""
         facts = {**asdict(self), "data": data, "limit": limit, "test": test, "seed": seed}
         facts |= {"source": source_hash(self.method), "torch": torch.__version__}
         facts.pop("name")
+        if self.mask is None:
+            facts.pop("mask")  # arms from before there were masks keep their names
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
 
@@ -75,10 +78,11 @@ class Laboratory:
     pixels: bool = True
     jobs: int = 1
     fingerprint: str = field(init=False)
+    count: int = field(init=False)  # training pictures there are, of at most `limit`
 
     def __post_init__(self):
         training, _ = divide(open_source(self.data), None, self.limit)
-        self.fingerprint = training.fingerprint()
+        self.fingerprint, self.count = training.fingerprint(), len(training)
 
     def key(self, arm: Arm, seed: int) -> str:
         return arm.key(self.fingerprint, self.limit, self.test, seed)
@@ -124,6 +128,7 @@ class Laboratory:
             batch=arm.batch,
             lr=arm.lr,
             warmup=arm.warmup,
+            mask=arm.mask,
             seed=seed,
             limit=self.limit,
             device=self.device,
@@ -219,12 +224,17 @@ class Findings:
         return table
 
 
-def write_result(out: Path, slug: str, preset: str, laboratory: Laboratory, findings: Findings) -> Path:
-    """Writes results/<slug>.json: numbers, spread, command, data, machine kind, date."""
+def write_result(
+    out: Path, slug: str, preset: str, laboratory: Laboratory, findings: Findings, words: str | None = None
+) -> Path:
+    """Writes results/<slug>.json: numbers, spread, command, data, machine kind, date.
+
+    words: what `unmask prove` was asked for; default: the slug.
+    """
     result = {
         "slug": slug,
         "preset": preset,
-        "command": f"unmask prove {slug} --preset {preset} --seeds {len(findings.seeds)}",
+        "command": f"unmask prove {words or slug} --preset {preset} --seeds {len(findings.seeds)}",
         "date": time.strftime("%Y-%m-%d"),
         "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores",
         "system": platform.system(),

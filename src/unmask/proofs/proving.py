@@ -2,11 +2,13 @@
 
 import importlib
 import os
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from unmask.app.catalogue import find
+from unmask.proofs import studies
 from unmask.proofs.experiment import ARMS, Laboratory, write_result
 from unmask.proofs.presets import preset as scale
 
@@ -16,8 +18,9 @@ DATA = "UNMASK_DATA"  # environment variable: the folder in which proofs find th
 
 
 def prove(
-    slug: str,
+    slug: str | None = None,
     *,
+    study: str | None = None,
     data: str | Path | None = None,
     preset: str = "small",
     seeds: int = 3,
@@ -29,28 +32,47 @@ def prove(
 ) -> dict[str, Any]:
     """Runs the small experiment of a system against its baselines and writes results/<slug>.json.
 
+    study: instead of a system's, an experiment over many of them, such as "masks", on every data set that it names.
     What was measured of finished arms is kept in the folder `arms` beside the results and shared between proofs; runs
     are kept in the cache, and an interrupted proof goes on where it was. A claim that does not show is written down
     as such. jobs: arms trained at the same time, each with one thread.
     """
-    find(slug)
+    module = _module(slug, study)
     chosen = scale(preset)
     if seeds < 1:
         raise ValueError(f"{seeds} seeds prove nothing; give at least 3")
-    place = Path(data) if data else Path(os.environ.get(DATA, ".")) / chosen.data
-    if not place.exists() and str(place) not in BUILT_IN:
-        raise FileNotFoundError(
-            f"{place} is not there; pass --data, or set {DATA} to the folder that holds {chosen.data}"
-        )
     if jobs < 1:
         raise ValueError(f"{jobs} jobs train nothing; give at least 1")
     folders = Path(cache or CACHE).expanduser(), Path(out) / ARMS
-    laboratory = Laboratory(place, chosen.limit, chosen.test, *folders, device, say, jobs=jobs)
-    findings = importlib.import_module(f"unmask.proofs.{slug}").prove(laboratory, chosen, list(range(seeds)))
-    path = write_result(Path(out), slug, preset, laboratory, findings)
-    return {
-        "result": str(path),
-        "proven": all(claim.holds for claim in findings.claims),
-        "claims": [vars(claim) for claim in findings.claims],
-        "numbers": findings.table(),
-    }
+    report: dict[str, Any] = {"result": [], "claims": [], "numbers": {}}
+    for name in [chosen.data] if study is None else module.DATA:
+        place = _place(data, name)
+        laboratory = Laboratory(place, chosen.limit, chosen.test, *folders, device, say, jobs=jobs)
+        findings = module.prove(laboratory, chosen, list(range(seeds)))
+        title = slug or f"study-{study}-{place.stem}"
+        path = write_result(Path(out), title, preset, laboratory, findings, slug or f"--study {study}")
+        report["result"].append(str(path))
+        report["claims"] += [vars(claim) for claim in findings.claims]
+        report["numbers"][title] = findings.table()
+    return {**report, "proven": all(claim["holds"] for claim in report["claims"])}
+
+
+def _module(slug: str | None, study: str | None) -> Any:
+    """The file of the experiment. Raises ValueError where none, or both, are named, or it is not there."""
+    if (slug is None) == (study is None):
+        raise ValueError("name one system, or one study with --study")
+    if slug is not None:
+        find(slug)
+        return importlib.import_module(f"unmask.proofs.{slug}")
+    known = sorted(module.name for module in pkgutil.iter_modules(studies.__path__))
+    if study not in known:
+        raise ValueError(f"study {study!r} is unknown; choose one of {', '.join(known)}")
+    return importlib.import_module(f"unmask.proofs.studies.{study}")
+
+
+def _place(data: str | Path | None, name: str) -> Path:
+    """Where the data are: the named place, or `name` in the folder of the environment variable."""
+    place = Path(data) if data else Path(os.environ.get(DATA, ".")) / name
+    if not place.exists() and str(place) not in BUILT_IN:
+        raise FileNotFoundError(f"{place} is not there; pass --data, or set {DATA} to the folder that holds {name}")
+    return place

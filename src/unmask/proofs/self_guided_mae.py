@@ -8,24 +8,17 @@ decoder exploits its mask tokens. Where the scale says so, the arms that are com
 is looked at.
 """
 
-import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-import torch
-
-from unmask.app.catalogue import create
 from unmask.app.looking import analyse
-from unmask.core import Context
+from unmask.proofs.cost import step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
-from unmask.train.engine import choose_precision
 
 PROBES = ("knn", "linear")
 START = 0.125  # share of random masking before guidance, T = E / 8
-ROUNDS = 15  # interleaved steps of each kind when their cost is compared
 EARLY, SETTLED = 0.15, 0.30  # the card's "early": share of the training; and KL left, of its first value
 
 
@@ -64,39 +57,6 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
             numbers, "guided, interior side", "guided", probe
         )
     return Findings([*arms, long], seeds, numbers, claims, extra=extra)
-
-
-def step_cost_ratio(guided: Arm, plain: Arm) -> float:
-    """How many times as long a guided step takes, training both alternately; the median of the ratios."""
-    steps = [_stepper(arm) for arm in (guided, plain)]
-    for step in steps:
-        step()
-    ratios = []
-    for _ in range(ROUNDS):
-        seconds = []
-        for step in steps:
-            began = time.perf_counter()
-            step()
-            seconds.append(time.perf_counter() - began)
-        ratios.append(seconds[0] / seconds[1])
-    return round(statistics.median(ratios), 3)
-
-
-def _stepper(arm: Arm):
-    method = create(arm.method, **arm.settings)
-    optimiser = torch.optim.AdamW(method.parameters(), fused=True)
-    size = arm.settings["image_size"]
-    batch = {"image": torch.randn(arm.batch, 3, size, size)}
-    half = choose_precision("auto", torch.device("cpu")) == "bf16"
-
-    def step() -> None:
-        optimiser.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            terms = method.losses(batch, Context(progress=0.5))
-        torch.stack(list(terms.values())).sum().backward()
-        optimiser.step()
-
-    return step
 
 
 def early_clustering(laboratory: Laboratory, arm: Arm, seeds: Sequence[int]) -> list[Claim]:

@@ -6,7 +6,7 @@ the untrained network is training from scratch, and kNN and linear accuracy as i
 pixels reach into hidden cells at every stage, with sparse and with dense convolutions.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,16 +14,10 @@ from typing import Any
 import torch
 
 from unmask.app.catalogue import create
-from unmask.app.looking import batches_of, pictures_of
-from unmask.app.measuring import labelled
-from unmask.app.runs import load
-from unmask.app.watching import spread
-from unmask.core import Batch, Context
-from unmask.evaluate.finetune import FineTune, finetune
-from unmask.evaluate.mixing import Mixing
+from unmask.core import Context
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
+from unmask.proofs.few_labels import few_labels
 from unmask.proofs.presets import Preset
-from unmask.train.engine import choose_device
 
 NETWORKS = {  # by the preset's picture budget: network, side of the pictures, of the cells, width of the decoder
     True: {"model": "resnet:32-64-128/1-1-1", "image_size": 32, "cell_size": 8, "decoder_width": 64},
@@ -31,8 +25,7 @@ NETWORKS = {  # by the preset's picture budget: network, side of the pictures, o
 }
 SMALL = 20_000  # training pictures up to which a preset counts as small
 RATE = 2e-2  # per 256 samples: LAMB moves a tensor by this share of its length, so that small batches need more
-LABELS = 1000  # training pictures that are fine-tuned on
-EPOCHS, BATCH = 40, 64
+SAMPLES = 64  # pictures on which the reach of visible pixels is looked at
 PROBES = ("few labels", "knn", "linear")
 
 
@@ -63,26 +56,13 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
             gain = difference(numbers, "sparse", other, probe)
             claims.append(Claim(f"{probe}: SparK above {words}", clear(gain), gain))
     reach = {
-        kind: reached(arms[0], kind == "sparse", min(laboratory.test, BATCH), laboratory)
+        kind: reached(arms[0], kind == "sparse", min(laboratory.test, SAMPLES), laboratory)
         for kind in ("sparse", "dense")
     }
     growth = summary([max(reach["sparse"]) - reach["sparse"][0], reach["dense"][-1] - reach["dense"][0]])
     kept = max(reach["sparse"]) == min(reach["sparse"]) < reach["dense"][-1]
     claims.append(Claim("the pattern of the mask vanishes with dense convolutions only", kept, growth))
     return Findings(arms, seeds, numbers, claims, extra={"share of positions reached by stage": reach})
-
-
-def few_labels(laboratory: Laboratory, arm: Arm, seed: int) -> float:
-    """Test accuracy of the arm's encoder, fine-tuned on a few labelled pictures of every class."""
-    loaded = load(laboratory.trained(arm, seed))
-    parts = labelled(pictures_of(loaded, laboratory.data), loaded.config.data["split"], seed)
-    counts = {"train": LABELS, "validation": LABELS, "test": laboratory.test}
-    batches: dict[str, Iterable[Batch]] = {
-        name: batches_of(loaded, spread(part, min(counts[name], len(part)))) for name, part in parts.items()
-    }
-    tune = partial(finetune, layer_decay=1.0, drop_path=0.0, mixing=Mixing(0, 0, seed=seed))
-    probe = FineTune(min(EPOCHS, max(1, round(EPOCHS * len(parts["train"]) / LABELS))), BATCH, tune, seed=seed)
-    return probe.run(loaded.method, batches, choose_device(laboratory.device)).test
 
 
 @torch.no_grad()

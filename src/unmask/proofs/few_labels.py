@@ -1,0 +1,30 @@
+"""What an arm's encoder is worth when few pictures have labels: fine-tuned as a whole on a thousand of them."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from unmask.app.looking import batches_of, pictures_of
+from unmask.app.measuring import labelled
+from unmask.app.runs import load
+from unmask.app.watching import spread
+from unmask.core import Batch
+from unmask.evaluate.finetune import FineTune, finetune
+from unmask.evaluate.mixing import Mixing
+from unmask.proofs.experiment import Arm, Laboratory
+from unmask.train.engine import choose_device
+
+LABELS = 1000  # training pictures that are fine-tuned on
+EPOCHS, BATCH = 40, 64
+
+
+def few_labels(laboratory: Laboratory, arm: Arm, seed: int) -> float:
+    """Test accuracy of the arm's encoder, fine-tuned on a few labelled pictures of every class."""
+    loaded = load(laboratory.trained(arm, seed))
+    parts = labelled(pictures_of(loaded, laboratory.data), loaded.config.data["split"], seed)
+    counts = {"train": LABELS, "validation": LABELS, "test": laboratory.test}
+    batches: dict[str, Iterable[Batch]] = {
+        name: batches_of(loaded, spread(part, min(counts[name], len(part)))) for name, part in parts.items()
+    }
+    tune = partial(finetune, layer_decay=1.0, drop_path=0.0, mixing=Mixing(0, 0, seed=seed))
+    probe = FineTune(min(EPOCHS, max(1, round(EPOCHS * len(parts["train"]) / LABELS))), BATCH, tune, seed=seed)
+    return probe.run(loaded.method, batches, choose_device(laboratory.device)).test

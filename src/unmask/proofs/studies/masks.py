@@ -1,0 +1,81 @@
+"""What to hide: every sampler under one recipe, at equal compute.
+
+Arms: MAE with each sampler in turn; one whose masks cost something is trained for fewer steps, by the measured cost of
+its step. Measured: kNN and linear accuracy as in MAE's proof, accuracy after fine-tuning on few labels, the loss on the
+arm's own masks, and on pictures large enough for it the accuracy of a segmentation probe on street scenes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from unmask.app.measuring import evaluate
+from unmask.proofs.cost import step_cost_ratio
+from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
+from unmask.proofs.few_labels import few_labels
+from unmask.proofs.presets import Preset
+
+DATA = ("cifar10.tar", "clothing10.tar")
+SCENES = "camvid.tar"  # beside the data
+SIZES = {"clothing10.tar": {"image_size": 96, "patch_size": 12}}  # where pictures are larger than the preset's
+MASKS = ("colour:red", "colour:green", "colour:blue", "ncut", "ncut:cut_side=interior")
+GUIDED = {"colour": 0.0, "ncut": 0.875}  # by word: share of the training in which a mask costs anything
+SETTLED = 0.5  # share of the training after which losses are compared
+
+
+def arms_of(laboratory: Laboratory, preset: Preset) -> list[Arm]:
+    """Random masks first, then every other sampler, shortened by what its step costs."""
+    name = laboratory.data.name
+    short = preset.shorter()
+    if name in SIZES:
+        more = max(1.0, laboratory.limit / laboratory.count)  # as many pictures pass as of a large set
+        short = replace(
+            short,
+            settings={**short.settings, **SIZES[name]},
+            epochs=round(short.epochs * more, 2),
+            warmup=round(short.warmup * more, 2),
+        )
+    plain = short.arm("random", "mae")
+    arms = [plain]
+    for mask in MASKS:
+        arm = replace(plain, name=mask, mask=mask)
+        share = GUIDED[mask.partition(":")[0]]
+        if share:
+            label = f"step-cost-{arm.key('', 0, 0, 0)}"
+            cost = laboratory.once(label, partial(step_cost_ratio, arm, plain))
+            arm = replace(arm, epochs=round(arm.epochs / max(1 - share + share * cost, 1.0), 2))
+        arms.append(arm)
+    return arms
+
+
+def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
+    arms = arms_of(laboratory, preset)
+    laboratory = replace(laboratory, pixels=False)
+    numbers = laboratory.run(arms, seeds)
+    scenes = laboratory.data.with_name(SCENES) if laboratory.data.name in SIZES else None
+    for arm in arms:
+        for seed, row in zip(seeds, numbers[arm.name], strict=True):
+            row["few labels"] = laboratory.noted(arm, seed, "few labels", partial(few_labels, laboratory, arm, seed))
+            row["own loss"] = laboratory.training_loss(arm, seed, SETTLED)
+            if scenes is not None:
+                row["segmentation"] = laboratory.noted(
+                    arm, seed, "segmentation", partial(segmentation, laboratory, arm, seed, scenes)
+                )
+    measured = [probe for probe in ("knn", "linear", "few labels", "segmentation") if probe in numbers["random"][0]]
+    claims = []
+    for mask in MASKS:
+        for probe in measured:
+            gain = difference(numbers, mask, "random", probe)
+            claims.append(Claim(f"{probe}: {mask} above random at equal compute", clear(gain), gain))
+    return Findings(arms, seeds, numbers, claims)
+
+
+def segmentation(laboratory: Laboratory, arm: Arm, seed: int, scenes: Path) -> float:
+    """Mean intersection over union of a linear probe on the tokens, on the test part of the street scenes."""
+    folder = laboratory.trained(arm, seed)
+    report = evaluate(folder, scenes, probes=("segmentation",), device=laboratory.device, pixels=False)
+    found = report.outcomes[0].test
+    if found is None:
+        raise ValueError(f"{scenes} has no test part; give data with one")
+    return found
