@@ -1,0 +1,51 @@
+"""Single pixels as tokens do better than patches at equal resolution; what that costs is measured beside it.
+
+Arms: the pixel transformer, and the same masked autoencoder (learned positions, plain pixels as targets) on patches of
+2 and of 4; the patches of 2 again for as long as a pixel training takes; the pixel transformer untrained, and with
+positions that know of neighbours. Pictures are small, so that single pixels can be paid for.
+Measured: kNN and linear accuracy as in MAE's proof. At equal compute the paper claims nothing: it is reported.
+"""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
+from unmask.proofs.presets import Preset
+
+PROBES = ("knn", "linear")
+SIDE = 16  # pixels along a side: 256 tokens
+LEARNED: dict[str, Any] = {"positions": "learned", "normalise": False}
+
+
+def arms_of(preset: Preset) -> list[Arm]:
+    """Pixels, patches of 2, patches of 4, pixels untrained, pixels with known neighbours, in this order."""
+    preset = preset.shorter()
+    shared = {name: value for name, value in preset.settings.items() if name != "patch_size"} | {"image_size": SIDE}
+    preset = replace(preset, settings=shared)
+    pixels = preset.arm("pixels", "pixel_transformer")
+    two, four = (preset.arm(f"patches of {side}", "mae", **LEARNED, patch_size=side) for side in (2, 4))
+    known = preset.arm("pixels, known neighbours", "pixel_transformer", positions="sincos")
+    return [pixels, two, four, replace(pixels, name="pixels, untrained", epochs=0), known]
+
+
+def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
+    arms = arms_of(preset)
+    numbers = laboratory.run(arms, seeds)
+    cost = statistics.median(
+        one["seconds"] / other["seconds"] for one, other in zip(numbers["pixels"], numbers["patches of 2"], strict=True)
+    )
+    longer = laboratory.once(f"pixel-cost-{arms[0].key('', 0, 0, 0)}", lambda: round(cost, 1))
+    patches = arms[1]
+    equal = replace(patches, name="patches of 2, equal compute", epochs=patches.epochs * longer)
+    numbers |= laboratory.run([equal], seeds)
+    claims: list[Claim] = []
+    extra: dict[str, Any] = {"training time, pixels to patches of 2": longer}
+    for probe in PROBES:
+        for other in ("patches of 2", "patches of 4", "pixels, untrained"):
+            gain = difference(numbers, "pixels", other, probe)
+            claims.append(Claim(f"{probe}: pixels above {other}", clear(gain), gain))
+        for other in ("patches of 2, equal compute", "pixels, known neighbours"):
+            extra[f"{probe}: pixels minus {other}"] = difference(numbers, "pixels", other, probe)
+    return Findings([*arms, equal], seeds, numbers, claims, extra=extra)
