@@ -8,9 +8,9 @@ The paper's "as good" is taken as: within a point, the mean over seeds.
 
 from collections.abc import Sequence
 
+from unmask.proofs.cost import step_cost_ratio
 from unmask.proofs.experiment import Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
-from unmask.proofs.self_guided_mae import step_cost_ratio
 
 PROBES = ("knn", "linear")
 CLOSE = 0.01
