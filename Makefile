@@ -24,6 +24,7 @@ bench: $(VENV)/bench
 	$(BIN)/python benchmarks/step.py --model vit_small --precision bf16
 	$(BIN)/python benchmarks/growth.py
 	for precision in bf16 fp32; do $(BIN)/python benchmarks/guided_step.py --precision $$precision || exit 1; done
+	$(BIN)/python benchmarks/masks.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/normalised_cut.py
 	$(BIN)/python benchmarks/evaluation_memory.py

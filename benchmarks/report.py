@@ -108,6 +108,12 @@ def rest_table() -> str:
     return table(["what", "measured"], rows)
 
 
+def masks_table() -> str:
+    found = (result("masks") or {"masks": {}})["masks"]
+    rows = [[f"`--mask {word}`", spread(row, "share", "{:.1%}")] for word, row in found.items()]
+    return table(["mask", "choosing it takes, of a plain step"], rows)
+
+
 def growth_table() -> str:
     rows = [
         [
@@ -153,6 +159,7 @@ def main() -> None:
         "guided": guided_table,
         "loader": loader_table,
         "growth": growth_table,
+        "masks": masks_table,
         "rest": rest_table,
     }
     page = PAGE.read_text()
