@@ -39,10 +39,19 @@ class TokenDecoder(nn.Module):
         places: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b n k"]:
         """places: False where a place is padding that must not be attended to."""
+        x = self.trunk(self.fill(tokens, mask, grid), with_prefix(places, self.prefix), record)
+        return self.head(x[:, self.prefix :])
+
+    def fill(self, tokens: Float[Tensor, "b s d"], mask: Mask, grid: tuple[int, int]) -> Float[Tensor, "b m e"]:
+        """What the blocks receive: the class token, if any, and every place, mask tokens where nothing is seen."""
         x = self.embed(tokens)
         before, seen = x[:, : self.prefix], x[:, self.prefix :]
         full = mask.complete(seen, self.mask_token) + self.positions(grid)
-        if places is not None and self.prefix:
-            places = torch.cat([torch.ones_like(places[:, : self.prefix]), places], dim=1)
-        x = self.trunk(torch.cat([before, full.to(before.dtype)], dim=1), places, record)
-        return self.head(x[:, self.prefix :])
+        return torch.cat([before, full.to(before.dtype)], dim=1)
+
+
+def with_prefix(places: Bool[Tensor, "b n"] | None, prefix: int) -> Bool[Tensor, "b m"] | None:
+    """The places with as many real ones before them as there are class tokens."""
+    if places is None or not prefix:
+        return places
+    return torch.cat([torch.ones_like(places[:, :prefix]), places], dim=1)
