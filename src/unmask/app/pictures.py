@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +15,7 @@ from unmask.core import Batch, Context, Mask
 from unmask.data.card import DataCard
 from unmask.evaluate.features import frozen
 from unmask.evaluate.trivial import inpaint, seen_places
+from unmask.parts.losses.masked import place_mse
 from unmask.parts.ops.patches import patchify, unpatchify, valid_pixels
 from unmask.parts.targets.pixels import patch_statistics
 from unmask.train.checkpoint import write_atomically
@@ -182,16 +184,36 @@ def reconstruction_panel(
 
 def draws(method: Any) -> bool:
     """Whether there is anything to draw of this method."""
-    return hasattr(method, "predict") or hasattr(method, "reconstruct")
+    return any(hasattr(method, ability) for ability in ("predict", "reconstruct", "sampler"))
 
 
 def panel_of(method: Any, batch: Batch, card: DataCard, context: Context) -> "Figure":
     """The panel that suits what the method can do. Raises ValueError where it gives no pictures."""
-    if hasattr(method, "predict"):
+    if hasattr(method, "predict") and hasattr(method.target, "pixels"):
         return reconstruction_panel(method, batch, card, context=context)
     if hasattr(method, "reconstruct"):
         return code_panel(method, batch, card, context)
+    if hasattr(method, "sampler"):
+        return hidden_panel(method, batch, card, context)
     raise ValueError(f"{type(method).__name__} neither predicts nor reconstructs pictures; there is nothing to draw")
+
+
+def hidden_panel(method: Any, batch: Batch, card: DataCard, context: Context) -> "Figure":
+    """One row per picture: input, masked and, where places are predicted that are no pixels, how far off they are."""
+    with torch.no_grad(), frozen(method):
+        shown = display(card, batch["image"])(batch["image"])
+        mask = method.sampler(method, batch, context)
+        size, grid = (shown.shape[-2], shown.shape[-1]), method.encoder.grid_of(batch["image"])
+        spread = partial(per_pixel, grid=grid, size=size, patch=method.encoder.patch_size)
+        columns = {"input": shown, "masked": torch.where(spread(seen_places(mask).cpu()), shown, BLANK)}
+        if hasattr(method, "predict"):
+            target = method.target(batch)
+            error = place_mse(method.predict(batch, mask), target.values, target.real).cpu() * mask.hidden.cpu()
+            relative = error / error.amax(-1, keepdim=True).clamp(min=1e-12)
+            columns["error of hidden places\n(dark: low, light: high)"] = torch.where(
+                spread(mask.hidden.cpu()), _heat(spread(relative)), BLANK
+            )
+    return panel(columns, f"{100 * float(mask.hidden.float().mean()):.0f} % of the patches hidden")
 
 
 def code_panel(method: Any, batch: Batch, card: DataCard, context: Context) -> "Figure":
