@@ -184,11 +184,13 @@ def reconstruction_panel(
 
 def draws(method: Any) -> bool:
     """Whether there is anything to draw of this method."""
-    return any(hasattr(method, ability) for ability in ("predict", "reconstruct", "sampler"))
+    return any(hasattr(method, ability) for ability in ("pictures", "predict", "reconstruct", "sampler"))
 
 
 def panel_of(method: Any, batch: Batch, card: DataCard, context: Context) -> "Figure":
     """The panel that suits what the method can do. Raises ValueError where it gives no pictures."""
+    if hasattr(method, "pictures"):
+        return own_panel(method, batch, card, context)
     if hasattr(method, "predict") and hasattr(method.target, "pixels"):
         return reconstruction_panel(method, batch, card, context=context)
     if hasattr(method, "reconstruct"):
@@ -214,6 +216,18 @@ def hidden_panel(method: Any, batch: Batch, card: DataCard, context: Context) ->
                 spread(mask.hidden.cpu()), _heat(spread(relative)), BLANK
             )
     return panel(columns, f"{100 * float(mask.hidden.float().mean()):.0f} % of the patches hidden")
+
+
+def own_panel(method: Any, batch: Batch, card: DataCard, context: Context) -> "Figure":
+    """One row per picture: the input, and what the method itself has to show of it, standardised, under its titles."""
+    with torch.no_grad(), frozen(method):
+        drawn = display(card, batch["image"])
+        columns = {"input": batch["image"]} | method.pictures(batch, context)
+        columns = {title: drawn(pictures) for title, pictures in columns.items()}
+    if "image_valid" in batch:
+        valid = batch["image_valid"].unsqueeze(1).cpu()
+        columns = {title: torch.where(valid, pictures, 1.0) for title, pictures in columns.items()}
+    return panel(columns, drawn.words)
 
 
 def code_panel(method: Any, batch: Batch, card: DataCard, context: Context) -> "Figure":
