@@ -2,15 +2,13 @@
 
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unmask.core import Batch, Context, Features, Mask, Method, only_known
 from unmask.parts.losses.masked import masked_mse
+from unmask.parts.nets.reading import read_tokens, real_places
 from unmask.parts.nets.transformer import Record
-from unmask.parts.ops.patches import valid_pixels
 
 
 class MaskedAutoencoder(Method):
@@ -43,24 +41,7 @@ class MaskedAutoencoder(Method):
 
     def places(self, batch: Batch) -> Bool[Tensor, "b n"] | None:
         """Which places hold anything real, or None when all do."""
-        if "image_valid" not in batch:
-            return None
-        pixels = valid_pixels(batch["image"], batch["image_valid"], self.encoder.patch_size)
-        return None if pixels is None else pixels.any(-1)
+        return real_places(self.encoder, batch)
 
     def features(self, batch: Batch) -> Features:
-        batch, record = only_known(batch), Record()
-        last = self.encoder(batch["image"], record=record, places=self.places(batch))
-        tokens = last[:, self.encoder.prefix :]
-        places = self.places(batch)
-        blocks = [self._pool(F.layer_norm(x, x.shape[-1:]), places) for x in record.tokens[:-1]]
-        pooled = self._pool(last, places)
-        return Features(pooled, tokens, self.encoder.grid_of(batch["image"]), (*blocks, pooled))
-
-    def _pool(self, x: Float[Tensor, "b s d"], places: Bool[Tensor, "b n"] | None) -> Float[Tensor, "b d"]:
-        """Mean over the places, without class tokens; every block normalised to unit scale first."""
-        x = x[:, self.encoder.prefix :].float()
-        if places is None:
-            return x.mean(1)
-        weight = places.unsqueeze(-1).to(x.dtype)
-        return (x * weight).sum(1) / weight.sum(1).clamp(min=torch.finfo(x.dtype).tiny)
+        return read_tokens(self.encoder, batch)

@@ -19,7 +19,8 @@ from unmask.core import Batch, Card, Features, Mask, Recipe, only_known
 from unmask.families import MaskedAutoencoder
 from unmask.parts.masks.random import RandomMask
 from unmask.parts.nets.convnet import ConvNet
-from unmask.parts.nets.masked_conv import active_mean, only_active
+from unmask.parts.nets.masked_conv import only_active
+from unmask.parts.nets.reading import read_stages
 from unmask.parts.nets.transformer import Record
 from unmask.parts.nets.unet_decoder import UNetDecoder
 from unmask.parts.ops.patches import pad_to_patches, patchify
@@ -70,15 +71,7 @@ class SparK(MaskedAutoencoder):
         return patchify(self.decoder(stages, seen, real, record), self.encoder.patch_size)
 
     def features(self, batch: Batch) -> Features:
-        """tokens: the last stage at every cell. blocks: the mean of every stage."""
-        batch = only_known(batch)
-        image = batch["image"]
-        real = self.encoder.active(image, None, batch.get("image_valid"))
-        stages = [stage.float() for stage in self.encoder(image, real)]
-        blocks = tuple(active_mean(stage, real).flatten(1) for stage in stages)
-        positions = self.encoder.patch_size // self.encoder.strides[-1]
-        cells = active_mean(stages[-1], real, (positions, positions))
-        return Features(blocks[-1], cells.flatten(2).transpose(1, 2), self.encoder.grid_of(image), blocks)
+        return read_stages(self.encoder, batch)
 
 
 RECIPE = Recipe(

@@ -1,0 +1,53 @@
+"""What an encoder says of whole pictures: a vector each, one per place, and one after every block or stage."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from unmask.core import Batch, Features, only_known
+from unmask.parts.nets.masked_conv import active_mean
+from unmask.parts.nets.transformer import Record
+from unmask.parts.ops.patches import valid_pixels
+
+
+def real_places(encoder: Any, batch: Batch) -> Bool[Tensor, "b n"] | None:
+    """Which of the encoder's places hold anything real, or None when all do."""
+    if "image_valid" not in batch:
+        return None
+    pixels = valid_pixels(batch["image"], batch["image_valid"], encoder.patch_size)
+    return None if pixels is None else pixels.any(-1)
+
+
+def read_tokens(encoder: Any, batch: Batch) -> Features:
+    """Of a transformer. blocks: the mean over places after every block, normalised to unit scale but for the last."""
+    batch, record = only_known(batch), Record()
+    places = real_places(encoder, batch)
+    last = encoder(batch["image"], record=record, places=places)
+    tokens = last[:, encoder.prefix :]
+    blocks = [_mean(F.layer_norm(x, x.shape[-1:])[:, encoder.prefix :], places) for x in record.tokens[:-1]]
+    pooled = _mean(tokens, places)
+    return Features(pooled, tokens, encoder.grid_of(batch["image"]), (*blocks, pooled))
+
+
+def read_stages(encoder: Any, batch: Batch) -> Features:
+    """Of a convolutional network. tokens: the last stage at every cell. blocks: the mean of every stage."""
+    batch = only_known(batch)
+    image = batch["image"]
+    real = encoder.active(image, None, batch.get("image_valid"))
+    stages = [stage.float() for stage in encoder(image, real)]
+    blocks = tuple(active_mean(stage, real).flatten(1) for stage in stages)
+    positions = encoder.patch_size // encoder.strides[-1]
+    cells = active_mean(stages[-1], real, (positions, positions))
+    return Features(blocks[-1], cells.flatten(2).transpose(1, 2), encoder.grid_of(image), blocks)
+
+
+def _mean(x: Float[Tensor, "b n d"], places: Bool[Tensor, "b n"] | None) -> Float[Tensor, "b d"]:
+    """The mean over the places that hold anything real."""
+    x = x.float()
+    if places is None:
+        return x.mean(1)
+    weight = places.unsqueeze(-1).to(x.dtype)
+    return (x * weight).sum(1) / weight.sum(1).clamp(min=torch.finfo(x.dtype).tiny)
