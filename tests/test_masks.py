@@ -17,15 +17,18 @@ def masked(slug: str):
     return (method, batch) if hasattr(method, "sampler") else None
 
 
+REFUSED = {  # what a sampler needs and a method has not
+    ("spark", "ncut"): "tokens of a transformer",
+    ("mp3_position_prediction", "hard"): "predicts no places",
+}
 PAIRS = [(slug, word) for slug in slugs() if masked(slug) is not None for word in SAMPLERS]
 
 
 @pytest.mark.parametrize(("slug", "word"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
 def test_every_sampler_trains_every_masked_method(slug, word):
     method, batch = masked(slug)
-    build = SAMPLERS[word]
-    if getattr(build, "needs_tokens", False) and not hasattr(method.encoder, "trunk"):
-        with pytest.raises(ValueError, match="tokens of a transformer"):
+    if (slug, word) in REFUSED:
+        with pytest.raises(ValueError, match=REFUSED[slug, word]):
             use_mask(method, word)
         return
     use_mask(method, word)

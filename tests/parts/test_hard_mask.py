@@ -117,9 +117,13 @@ def test_a_model_with_a_loss_predictor_is_asked_for_it():
     assert torch.equal(mask.hidden, torch.zeros_like(mask.hidden).scatter(1, expected, True))
 
 
+class Nothing:
+    """A model without predictions."""
+
+
 def test_a_model_that_predicts_nothing_is_refused():
     with pytest.raises(ValueError, match="predicts no places"):
-        own_errors(Judge(torch.ones(1, 16)), {"image": pictures(1, 3, 16, 16)}, noise(1, 16))
+        HardMask().check(Nothing())
 
 
 @pytest.mark.parametrize("settings", [{"start": -0.1}, {"end": 1.5}, {"hide": "most"}, {"ratio": 1.0}])

@@ -21,12 +21,18 @@ from unmask.evaluate.trivial import seen_places
 from unmask.parts.masks.colour import ColourMask
 from unmask.parts.masks.fixed import FixedMask
 from unmask.parts.masks.guided import GuidedMask
+from unmask.parts.masks.hard import HardMask
 from unmask.parts.masks.random import RandomMask
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SAMPLERS: dict[str, Callable[..., Any]] = {"random": RandomMask, "colour": ColourMask, "ncut": GuidedMask}
+SAMPLERS: dict[str, Callable[..., Any]] = {
+    "random": RandomMask,
+    "colour": ColourMask,
+    "hard": HardMask,
+    "ncut": GuidedMask,
+}
 FILES = (".npy", ".png")
 COPY = "mask.npy"  # in the run folder: masks that were given as a file or an array
 RATIO = 0.75  # for a method whose own sampler has none
@@ -42,8 +48,8 @@ def use_mask(method: Any, mask: MaskLike) -> None:
     if not hasattr(method, "sampler"):
         raise ValueError(f"{type(method).__name__} hides no places of its own choice and takes no mask")
     sampler = sampler_of(mask, getattr(method.sampler, "ratio", RATIO))
-    if getattr(sampler, "needs_tokens", False) and not hasattr(method.encoder, "trunk"):
-        raise ValueError(f"mask {mask} looks at the tokens of a transformer, and {type(method).__name__} has none")
+    if hasattr(sampler, "check"):
+        sampler.check(method)
     del method.sampler  # a module cannot be replaced by what is none
     method.sampler = sampler
 

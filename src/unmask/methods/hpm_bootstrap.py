@@ -6,9 +6,9 @@ patches runs between two ends; learning to predict the loss under random masks i
 Paper: H. Wang et al., "Bootstrap Masked Visual Modeling via Hard Patches Mining", 2023,
 https://arxiv.org/abs/2312.13714
 Reference: Haochen-Wang409/HPM, models_mae_learn_feature_loss.py and engine_pretrain.py (Apache-2.0); no video code
-Differs: as HPM. The released head of the feature target is as wide as the decoder, which fits only CLIP's 512; ours is as
-wide as the encoder. Features of other networks (DINO, CLIP) as targets are left out. In the released code "ema" alone
-runs into a missing CLIP model.
+Differs: as HPM. The released head of the feature target is as wide as the decoder, which fits only CLIP's 512; ours
+is as wide as the encoder. Features of other networks (DINO, CLIP) as targets are left out. In the released code "ema"
+alone runs into a missing CLIP model.
 """
 
 import torch

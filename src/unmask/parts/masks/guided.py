@@ -41,7 +41,6 @@ class GuidedMask(nn.Module):
     refresh: "step" makes a new mask every time; "image" makes the relevance of an image once and crops it along.
     """
 
-    needs_tokens = True
     started_at: Tensor
     guided: Tensor
     fallbacks: Tensor
@@ -92,6 +91,11 @@ class GuidedMask(nn.Module):
             self.guided += guide.random.shape[0]
             self.fallbacks += guide.random.sum()
         return guide.mask
+
+    def check(self, model) -> None:
+        """Raises ValueError for a model whose encoder has no tokens to cut."""
+        if not hasattr(model.encoder, "trunk"):
+            raise ValueError(f"a cut needs the tokens of a transformer, and {type(model).__name__} has none")
 
     def explain(self, model, batch: Batch, context: Context) -> Guide:
         """The guided mask of these images with its reasons, whether or not guidance has started."""

@@ -45,17 +45,15 @@ def tube_mask(
 @torch.no_grad()
 def own_errors(model, batch: Batch, noise: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
     """The model's error at every place when it is hidden: two predictions, each with the half that the other hides."""
-    if not (hasattr(model, "predict") and hasattr(model, "target")):
-        raise ValueError(f"{type(model).__name__} predicts no places, so that none of them is hard; use another mask")
     batch, places = only_known(batch), model.places(batch)
     target = model.target(batch)
     first = Mask.from_scores(noise, seen_counts(noise.shape[-1], 0.5, "floor_kept", places), places)
     second = Mask.of(~first.hidden, places)
     training = model.training
     model.eval()
-    errors = [place_mse(model.predict(batch, mask), target.values, target.real) for mask in (first, second)]
+    one, other = (place_mse(model.predict(batch, mask), target.values, target.real) for mask in (first, second))
     model.train(training)
-    return torch.where(first.hidden, *errors)
+    return torch.where(first.hidden, one, other)
 
 
 class HardMask(nn.Module):
@@ -68,7 +66,6 @@ class HardMask(nn.Module):
     Pictures whose places are all equally hard are masked at random and counted.
     """
 
-    needs_tokens = True
     asked: Tensor
     undecided: Tensor
 
@@ -101,6 +98,11 @@ class HardMask(nn.Module):
         hardness = hardness if self.hide == "hard" else -hardness
         hardness = torch.where(alike.unsqueeze(-1), -noise, hardness)
         return hard_mask(hardness, noise, self.ratio, share, places)
+
+    def check(self, model) -> None:
+        """Raises ValueError for a model that predicts nothing at its places."""
+        if not (hasattr(model, "predict") and hasattr(model, "target")):
+            raise ValueError(f"{type(model).__name__} predicts no places, so that none is hard; use another mask")
 
     def share(self, progress: float) -> float:
         """The share of the hidden places that is chosen by hardness when that share of the training is done."""

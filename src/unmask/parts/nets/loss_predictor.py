@@ -1,5 +1,7 @@
 """A second decoder that says how large the first one's loss will be."""
 
+from typing import Any
+
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -18,7 +20,8 @@ class LossPredictor(nn.Module):
         super().__init__()
         self.prefix = decoder.prefix
         width, blocks = decoder.embed.out_features, decoder.trunk.blocks
-        self.trunk = Transformer(width, len(blocks), blocks[0].attention.heads)  # type: ignore[union-attr]
+        first: Any = blocks[0]
+        self.trunk = Transformer(width, len(blocks), first.attention.heads)
         self.head = Linear(width, outputs)
         initialise(self.head)
 
