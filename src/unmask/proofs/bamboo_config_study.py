@@ -1,0 +1,99 @@
+"""With as many parameters, depth pays more after masked autoencoding than when classes are learned from scratch.
+
+Arms: the network's own shape, twice and four times as deep, each pretrained and each untrained; the shallow one also
+for as long as a training of the deepest takes. Measured: accuracy after fine-tuning on a few labels of every class, for
+the untrained networks training from scratch; the share of detail in the tokens of every block, of the deepest
+network as pretrained and as learned from scratch; kNN and linear accuracy as in MAE's proof.
+"""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from unmask.app.looking import batches_of, pictures_of
+from unmask.app.measuring import labelled
+from unmask.app.runs import load
+from unmask.app.watching import spread
+from unmask.core import Batch
+from unmask.evaluate.finetune import FineTune, FineTuned, finetune
+from unmask.evaluate.mixing import Mixing
+from unmask.parts.nets.transformer import Record
+from unmask.parts.ops.smoothing import detail_share
+from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
+from unmask.proofs.presets import Preset
+from unmask.train.engine import choose_device
+
+TIMES = (1, 2, 4)
+LABELS, EPOCHS, BATCH = 1000, 40, 64  # training pictures that are fine-tuned on, and how
+PROBES = ("few labels", "knn", "linear")
+
+
+def arms_of(preset: Preset) -> list[Arm]:
+    """Every shape pretrained, then every shape untrained."""
+    preset = preset.shorter()
+    trained = [preset.arm(f"{times} x depth", "bamboo_config_study", times=times) for times in TIMES]
+    return [*trained, *(replace(arm, name=f"{arm.name}, scratch", epochs=0) for arm in trained)]
+
+
+def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
+    arms = arms_of(preset)
+    numbers = laboratory.run(arms, seeds)
+    shallow, deep = arms[0].name, arms[len(TIMES) - 1].name
+    cost = statistics.median(a["seconds"] / b["seconds"] for a, b in zip(numbers[deep], numbers[shallow], strict=True))
+    longer = laboratory.once(f"depth-cost-{arms[0].key('', 0, 0, 0)}", lambda: round(cost, 1))
+    arms.append(replace(arms[0], name="1 x depth, equal compute", epochs=arms[0].epochs * longer))
+    numbers |= laboratory.run(arms[-1:], seeds)
+    for arm in arms:
+        for seed, row in zip(seeds, numbers[arm.name], strict=True):
+            row |= laboratory.noted(arm, seed, "taught", partial(taught, laboratory, arm, seed))
+    gains = [difference(numbers, f"{deep}{kind}", f"{shallow}{kind}", "few labels") for kind in ("", ", scratch")]
+    rows = zip(
+        numbers[deep], numbers[shallow], numbers[f"{deep}, scratch"], numbers[f"{shallow}, scratch"], strict=True
+    )
+    more = summary([(a["few labels"] - b["few labels"]) - (c["few labels"] - d["few labels"]) for a, b, c, d in rows])
+    pairs = zip(numbers[deep], numbers[f"{deep}, scratch"], strict=True)
+    kept = summary([a["detail before"] - b["detail after"] for a, b in pairs])
+    claims = [
+        Claim("few labels: depth gains more after masked autoencoding than from scratch", clear(more), more),
+        Claim("few labels: deep above shallow after masked autoencoding", clear(gains[0]), gains[0]),
+        Claim("deepest network, last block: more detail by masked autoencoding than by classes", clear(kept), kept),
+    ]
+    extra: dict[str, Any] = {"training time, deepest to shallow": longer, "few labels: depth from scratch": gains[1]}
+    for probe in PROBES:
+        extra[f"{probe}: deep minus shallow, equal compute"] = difference(numbers, deep, arms[-1].name, probe)
+    return Findings(arms, seeds, numbers, claims, extra=extra)
+
+
+def taught(laboratory: Laboratory, arm: Arm, seed: int) -> dict[str, float]:
+    """Test accuracy after fine-tuning on a few labels, and the detail in the last block before and after it."""
+    loaded = load(laboratory.trained(arm, seed))
+    parts = labelled(pictures_of(loaded, laboratory.data), loaded.config.data["split"], seed)
+    counts = {"train": LABELS, "validation": LABELS, "test": laboratory.test}
+    batches: dict[str, Iterable[Batch]] = {
+        name: batches_of(loaded, spread(part, min(counts[name], len(part)))) for name, part in parts.items()
+    }
+    some = next(iter(batches["test"]))
+    after: list[float] = []
+
+    def tune(*arguments, **settings) -> FineTuned:
+        mixing = Mixing(0, 0, seed=seed)
+        found = finetune(*arguments, layer_decay=1.0, drop_path=0.0, mixing=mixing, **settings)
+        after.append(last_detail(found.classifier.method, some))
+        return found
+
+    before = last_detail(loaded.method, some)
+    probe = FineTune(min(EPOCHS, max(1, round(EPOCHS * len(parts["train"]) / LABELS))), BATCH, tune, seed=seed)
+    accuracy = probe.run(loaded.method, batches, choose_device(laboratory.device)).test
+    return {"few labels": accuracy, "detail before": before, "detail after": after[0]}
+
+
+@torch.no_grad()
+def last_detail(method: Any, batch: Batch) -> float:
+    """Share of detail in the tokens after the last block, over whole pictures."""
+    record, encoder = Record(), method.encoder
+    encoder(batch["image"].to(next(encoder.parameters()).device), record=record)
+    return float(detail_share(record.tokens[-1][:, encoder.prefix :].float()).mean())
