@@ -20,7 +20,7 @@ def masked(slug: str):
 REFUSED = {  # what a sampler needs and a method has not
     ("spark", "ncut"): "tokens of a transformer",
     ("mp3_position_prediction", "hard"): "predicts no places",
-}
+} | {("mixed_ae", word): "masks of its own" for word in SAMPLERS}
 PAIRS = [(slug, word) for slug in slugs() if masked(slug) is not None for word in SAMPLERS]
 
 

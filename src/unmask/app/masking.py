@@ -50,6 +50,8 @@ def use_mask(method: Any, mask: MaskLike) -> None:
     sampler = sampler_of(mask, getattr(method.sampler, "ratio", RATIO))
     if hasattr(sampler, "check"):
         sampler.check(method)
+    if hasattr(method, "check_sampler"):
+        method.check_sampler(sampler)
     del method.sampler  # a module cannot be replaced by what is none
     method.sampler = sampler
 

@@ -91,6 +91,11 @@ class MixedAE(MaskedAutoencoder):
             terms["contrast"] = self.strength * supervised_contrast(vectors, owner, self.temperature, filled)
         return terms
 
+    def check_sampler(self, sampler) -> None:
+        """Raises ValueError for masks that do not mix: each place of a group must be shown by one picture."""
+        if not isinstance(sampler, MixingMask):
+            raise ValueError("MixedAE mixes pictures by masks of its own that belong together, and takes no other mask")
+
     def owners(self, batch: Batch, mask: Mask) -> tuple[Int64[Tensor, "m n"], Bool[Tensor, "m n"]]:
         """Which picture of its group shows each place, and whether one does: none where its picture is padding.
 

@@ -24,6 +24,7 @@ from unmask.parts.losses.masked import masked_mse
 from unmask.parts.masks.random import RandomMask
 from unmask.parts.nets.cluster_routes import ClusterRoutes, unequal_shares
 from unmask.parts.nets.experts import Experts, transform_by_experts
+from unmask.parts.nets.reading import pooled_tokens
 from unmask.parts.nets.teacher import Teacher
 from unmask.parts.nets.token_decoder import TokenDecoder
 from unmask.parts.nets.transformer import Record
@@ -140,7 +141,7 @@ class MoCE(MaskedAutoencoder):
         batch, record = only_known(batch), Record()
         last, places = self.encode(batch, None, self._settled_routes(batch), record), self.places(batch)
         layers = [*(F.layer_norm(x, x.shape[-1:]) for x in record.tokens[:-1]), last]
-        blocks = tuple(self._pool(x, places) for x in layers)
+        blocks = tuple(pooled_tokens(self.encoder, x, places) for x in layers)
         return Features(blocks[-1], last[:, self.encoder.prefix :], self.encoder.grid_of(batch["image"]), blocks)
 
     @torch.no_grad()
@@ -162,7 +163,7 @@ class MoCE(MaskedAutoencoder):
     def _likeness(self, batch: Batch) -> Float[Tensor, "b k"]:
         """How like each cluster every picture is to the frozen dense encoder."""
         places = self.places(batch)
-        features = self._pool(self.dense(batch["image"], places=places), places)
+        features = pooled_tokens(self.encoder, self.dense(batch["image"], places=places), places)
         if self.training and self.entered == CLUSTERING:
             self.routes.follow(features)
         return self.routes.likeness(features)

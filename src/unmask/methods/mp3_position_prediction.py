@@ -18,7 +18,8 @@ from unmask.core import Batch, Card, Context, Features, Mask, Method, Recipe, ch
 from unmask.parts.losses.masked import masked_mean
 from unmask.parts.masks.random import RandomMask
 from unmask.parts.nets.linear import Linear
-from unmask.parts.nets.transformer import Record, initialise
+from unmask.parts.nets.reading import read_tokens
+from unmask.parts.nets.transformer import initialise
 from unmask.parts.nets.vit import ViT
 from unmask.parts.ops.patches import patchify, unpatchify, valid_pixels
 
@@ -127,13 +128,7 @@ class MP3PositionPrediction(Method):
 
     def features(self, batch: Batch) -> Features:
         """All patches attend to all, still without positions."""
-        batch, record = only_known(batch), Record()
-        places = self.places(batch)
-        last = self.encoder(batch["image"], record=record, places=places)
-        weight = torch.ones_like(last[..., :1]) if places is None else places.unsqueeze(-1).float()
-        layers = [*(F.layer_norm(x, x.shape[-1:]) for x in record.tokens[:-1]), last]
-        blocks = tuple((x.float() * weight).sum(1) / weight.sum(1).clamp(min=1) for x in layers)
-        return Features(blocks[-1], last, self.encoder.grid_of(batch["image"]), blocks)
+        return read_tokens(self.encoder, batch)
 
     def _asked(self, batch: Batch, mask: Mask) -> Bool[Tensor, "b n"]:
         places = self.places(batch)

@@ -27,9 +27,20 @@ def read_tokens(encoder: Any, batch: Batch) -> Features:
     places = real_places(encoder, batch)
     last = encoder(batch["image"], record=record, places=places)
     tokens = last[:, encoder.prefix :]
-    blocks = [_mean(F.layer_norm(x, x.shape[-1:])[:, encoder.prefix :], places) for x in record.tokens[:-1]]
-    pooled = _mean(tokens, places)
+    blocks = [pooled_tokens(encoder, F.layer_norm(x, x.shape[-1:]), places) for x in record.tokens[:-1]]
+    pooled = pooled_tokens(encoder, last, places)
     return Features(pooled, tokens, encoder.grid_of(batch["image"]), (*blocks, pooled))
+
+
+def pooled_tokens(
+    encoder: Any, x: Float[Tensor, "b s d"], places: Bool[Tensor, "b n"] | None = None
+) -> Float[Tensor, "b d"]:
+    """The mean over the places that hold anything real, without class tokens."""
+    x = x[:, encoder.prefix :].float()
+    if places is None:
+        return x.mean(1)
+    weight = places.unsqueeze(-1).to(x.dtype)
+    return (x * weight).sum(1) / weight.sum(1).clamp(min=torch.finfo(x.dtype).tiny)
 
 
 def read_stages(encoder: Any, batch: Batch) -> Features:
@@ -42,12 +53,3 @@ def read_stages(encoder: Any, batch: Batch) -> Features:
     positions = encoder.patch_size // encoder.strides[-1]
     cells = active_mean(stages[-1], real, (positions, positions))
     return Features(blocks[-1], cells.flatten(2).transpose(1, 2), encoder.grid_of(image), blocks)
-
-
-def _mean(x: Float[Tensor, "b n d"], places: Bool[Tensor, "b n"] | None) -> Float[Tensor, "b d"]:
-    """The mean over the places that hold anything real."""
-    x = x.float()
-    if places is None:
-        return x.mean(1)
-    weight = places.unsqueeze(-1).to(x.dtype)
-    return (x * weight).sum(1) / weight.sum(1).clamp(min=torch.finfo(x.dtype).tiny)
