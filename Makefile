@@ -33,6 +33,7 @@ bench: $(VENV)/bench
 
 docs: $(VENV)/test
 	$(BIN)/python docs/make_catalogue.py
+	$(BIN)/python docs/make_proofs.py
 
 $(VENV)/core: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
