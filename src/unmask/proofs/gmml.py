@@ -1,0 +1,64 @@
+"""Restoring corrupted groups is a good start where there are few pictures, and better than restoring single patches.
+
+Arms: groups of pixels; groups aligned to patches; single patches drawn independently, with the same shares; groups of
+pixels filled with noise alone; untrained, which when fine-tuned is training from scratch; MAE with equal steps and with
+the steps that GMML's time allows. All are pretrained on few pictures. Measured: accuracy after fine-tuning on a few
+labels of every class, and kNN and linear accuracy as in MAE's proof.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
+from unmask.proofs.presets import Preset
+from unmask.proofs.self_guided_mae import step_cost_ratio
+from unmask.proofs.spark import few_labels
+
+PICTURES = 5000  # that are pretrained on at most
+PROBES = ("few labels", "knn", "linear")
+
+
+def arms_of(preset: Preset, longer: float) -> list[Arm]:
+    """longer: how many of its steps MAE takes in the time of GMML's."""
+    preset = preset.shorter()
+    sizes = {name: value for name, value in preset.settings.items() if not name.startswith("decoder")}
+    bare = replace(preset, settings=sizes)
+    patch, side = sizes["patch_size"], sizes["image_size"]
+    groups = bare.arm("groups", "gmml")
+    return [
+        groups,
+        bare.arm("groups of patches", "gmml", groups_align=patch),
+        bare.arm("single patches", "gmml", groups_align=patch, groups_largest=patch / side),
+        bare.arm("groups, no aliens", "gmml", alien_rate=0.0),
+        replace(groups, name="untrained", epochs=0),
+        preset.arm("mae", "mae"),
+        preset.arm("mae, equal compute", "mae", longer=longer),
+    ]
+
+
+def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
+    few = min(PICTURES, laboratory.limit)
+    more = laboratory.limit / few  # epochs, so that there are as many steps as with all pictures
+    laboratory = replace(laboratory, limit=few)
+    preset = replace(preset, epochs=preset.epochs * more, warmup=preset.warmup * more)
+    first, *_, plain, _ = arms_of(preset, 1.0)
+    ratio = laboratory.once(f"step-cost-{first.key('', 0, 0, 0)}", lambda: step_cost_ratio(first, plain))
+    arms = arms_of(preset, round(ratio, 2))
+    numbers = laboratory.run(arms, seeds)
+    for arm in arms:
+        for seed, row in zip(seeds, numbers[arm.name], strict=True):
+            row["few labels"] = laboratory.noted(arm, seed, "few labels", partial(few_labels, laboratory, arm, seed))
+    claims = []
+    for probe in PROBES:
+        for one, other, words in (
+            ("groups", "untrained", "groups above the untrained encoder"),
+            ("groups", "single patches", "groups above single patches"),
+            ("groups of patches", "single patches", "groups of patches above single patches"),
+            ("groups", "mae", "groups above MAE at equal steps"),
+            ("groups", "mae, equal compute", "groups above MAE at equal compute"),
+            ("groups", "groups, no aliens", "with other pictures above noise alone"),
+        ):
+            gain = difference(numbers, one, other, probe)
+            claims.append(Claim(f"{probe}: {words}", clear(gain), gain))
+    return Findings(arms, seeds, numbers, claims, extra={"step cost, GMML to MAE": ratio, "pictures": few})

@@ -1,0 +1,33 @@
+"""The proof of GMML in its smallest form: that it runs, and what it would say."""
+
+import pytest
+
+from small_run import SIZES, make_pictures, without_drawing  # noqa: F401
+from unmask.proofs import gmml, spark
+from unmask.proofs.experiment import Laboratory
+from unmask.proofs.presets import PRESETS, Preset
+
+
+def test_single_patches_are_groups_whose_largest_side_is_a_patch():
+    arms = {arm.name: arm for arm in gmml.arms_of(PRESETS["small"], 1.5)}
+    assert (
+        arms["single patches"].settings["groups_largest"] * 32 == arms["single patches"].settings["groups_align"] == 4
+    )
+    assert arms["untrained"].settings == arms["groups"].settings
+    assert arms["mae, equal compute"].epochs == 1.5 * arms["mae"].epochs == 1.5 * arms["groups"].epochs
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_drawing")
+def test_it_runs_in_small(tmp_path, monkeypatch):
+    monkeypatch.setattr(gmml, "step_cost_ratio", lambda *_: 2.0)
+    monkeypatch.setattr(gmml, "PICTURES", 16)
+    monkeypatch.setattr(spark, "LABELS", 16)
+    monkeypatch.setattr(spark, "EPOCHS", 1)
+    data = make_pictures(tmp_path / "pictures")
+    preset = Preset("pictures", 20, 10, {"model": "16x2x2", **SIZES}, epochs=1, lr=1e-3, batch=8, warmup=0.1)
+    laboratory = Laboratory(data, 20, 10, tmp_path / "runs", tmp_path / "arms", "cpu", lambda _: None, pixels=False)
+    findings = gmml.prove(laboratory, preset, [0])
+    assert [arm.epochs for arm in findings.arms] == [1.25, 1.25, 1.25, 1.25, 0, 1.25, 2.5]
+    assert len(findings.claims) == 6 * len(gmml.PROBES)
+    assert findings.extra["pictures"] == 16
