@@ -134,6 +134,10 @@ def to_theirs(tensors: Mapping[str, Tensor], naming: Naming, architecture: Archi
     ours = dict(tensors) if naming.scales else _fold_scales(tensors)
     if naming.class_token and not architecture.class_token:
         raise ValueError(f"{naming.kind} needs a class token and this encoder has none; export to timm or torch")
+    if any(".trunk.between." in name for name in ours):
+        raise ValueError(
+            f"{naming.kind} has no place for the modules between this encoder's blocks; export to torch under our names"
+        )
     rows, columns = architecture.grid or (0, 0)
     if naming.square and rows != columns and architecture.decoder_width is not None:
         raise ValueError(

@@ -93,12 +93,16 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks and a final norm. Drop path grows linearly from 0 to `drop_path` over the blocks."""
+    """Blocks and a final norm. Drop path grows linearly from 0 to `drop_path` over the blocks.
+
+    between: modules with a block's arguments that run after blocks, by the block's number from 1; none at first.
+    """
 
     def __init__(self, width: int, depth: int, heads: int, drop_path: float = 0.0, layer_scale: float | None = None):
         super().__init__()
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
         self.blocks = nn.ModuleList(Block(width, heads, rate, layer_scale) for rate in rates)
+        self.between = nn.ModuleDict()
         self.norm = nn.LayerNorm(width, eps=EPS)
         self.apply(initialise)
 
@@ -110,8 +114,10 @@ class Transformer(nn.Module):
         layers: int | None = None,
     ) -> Float[Tensor, "b n d"]:
         """layers: stop after that many blocks and skip the final norm."""
-        for block in self.blocks if layers is None else self.blocks[:layers]:
+        for number, block in enumerate(self.blocks if layers is None else self.blocks[:layers], start=1):
             x = block(x, valid, record)
+            if str(number) in self.between:
+                x = self.between[str(number)](x, valid, record)
             if record is not None:
                 record.tokens.append(x)
         return self.norm(x) if layers is None else x
