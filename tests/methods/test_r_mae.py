@@ -193,6 +193,20 @@ def test_padding_does_not_count():
 
 
 @works
+def test_regions_of_padding_are_never_taken():
+    image, valid = torch.zeros(1, 3, 16, 16), torch.zeros(1, 16, 16, dtype=torch.bool)
+    image[..., :8], valid[..., :8] = 4, True
+    real = []
+    for batch in ({"image": image, "image_valid": valid}, {"image": image}):
+        for seed in range(10):
+            context = Context(generator=torch.Generator().manual_seed(seed))
+            taken = Regions(1)(batch, torch.ones(1, 16, dtype=torch.bool), 4, context)
+            real.append(bool(taken.unflatten(2, (4, 4))[:, :, :, :2].any()))
+    assert all(real[:10])
+    assert not all(real[10:])
+
+
+@works
 def test_what_cannot_be_is_refused_in_a_sentence():
     with pytest.raises(ValueError, match="must not be negative"):
         Regions(count=-1)

@@ -82,16 +82,18 @@ class Regions:
         """The chosen regions of every picture, cut into patches: 1 inside, 0 outside. seen: the visible patches."""
         image = batch["image"]
         noise = context.uniform(len(image), self.count)
-        found = [patchify(self.find(picture).unsqueeze(1).float(), patch) for picture in image]
+        regions = [self.find(picture) for picture in image]
+        if "image_valid" in batch:
+            pairs = zip(regions, batch["image_valid"].cpu(), strict=True)
+            regions = [some[(some & real).flatten(1).any(-1)] for some, real in pairs]
+        found = [patchify(some.unsqueeze(1).float(), patch) for some in regions]
         if self.of == "other":
             found = [found[-1], *found[:-1]]
         if self.touching:
-            found = [
-                regions[regions.any(-1)[:, shown].any(-1)] for regions, shown in zip(found, seen.cpu(), strict=True)
-            ]
+            found = [some[some.any(-1)[:, shown].any(-1)] for some, shown in zip(found, seen.cpu(), strict=True)]
         rows = [
-            regions[chosen(row, len(regions))] if len(regions) else regions.new_zeros(self.count, *regions.shape[1:])
-            for regions, row in zip(found, noise, strict=True)
+            some[chosen(row, len(some))] if len(some) else some.new_zeros(self.count, *some.shape[1:])
+            for some, row in zip(found, noise, strict=True)
         ]
         return torch.stack(rows).to(image.device)
 
