@@ -1,17 +1,19 @@
 """MoCE: clusters choose the experts, every way is an ordinary network, and the stages begin when they should."""
 
 import copy
+import shutil
 
 import pytest
 import torch
 
 from formulas import pictures
-from small_run import without_drawing  # noqa: F401
+from small_run import make_pictures, unmask, without_drawing  # noqa: F401
 from unmask.app.catalogue import create
 from unmask.core import Context, Mask
 from unmask.methods.moce import CLUSTERING, DENSE, EXPERTS, Stages, tiny
 from unmask.parts.nets.cluster_routes import ClusterRoutes, unequal_shares
 from unmask.parts.nets.vit import ViT
+from unmask.train.checkpoint import newest, state_hash
 from whole_run import run_and_look
 
 faithful, works = pytest.mark.faithful("moce"), pytest.mark.works("moce")
@@ -133,7 +135,7 @@ def test_looking_at_a_method_never_moves_it_on():
 
 
 @works
-def test_in_every_stage_every_parameter_has_a_gradient_but_those_that_experts_leave_behind():
+def test_in_every_stage_every_parameter_has_a_gradient():
     for progress in (0.1, 0.55, 0.9):
         method = create("moce", model="16x2x2", **SIZES, **ROUTES)
         sum(method.losses({"image": pictures(4, 3, 16, 16)}, context(progress)).values()).backward()
@@ -155,3 +157,22 @@ def test_what_cannot_be_is_refused_in_a_sentence():
 @pytest.mark.usefixtures("without_drawing")
 def test_a_run_trains_shows_its_pictures_and_is_evaluated(tmp_path):
     run_and_look(tmp_path, "moce", "16x2x2", **SIZES, **ROUTES, stages_clusters=0.3, stages_experts=0.6)
+
+
+@works
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_drawing")
+def test_a_training_that_goes_on_among_the_stages_is_the_one_that_was_never_cut(tmp_path):
+    data, whole, cut = make_pictures(tmp_path / "data", count=30), tmp_path / "whole", tmp_path / "cut"
+    sizes = {**SIZES, **ROUTES, "stages_clusters": 0.3, "stages_experts": 0.6}
+    words = [word for name, value in sizes.items() for word in ("--set", f"{name}={value}")]
+    plan = ["--batch", "8", "--steps", "6", "--save-every", "3", "--monitor-every", "9", "--quiet"]
+    assert unmask("pretrain", data, "--out", whole, "--method", "moce", "--model", "16x2x2", *words, *plan) == 0
+    shutil.copytree(whole, cut)
+    shutil.rmtree(sorted((cut / "checkpoints").iterdir())[-1])
+    middle = newest(cut)
+    assert (middle.step, int(middle.tensors("method")["entered"])) == (3, CLUSTERING)
+    assert unmask("resume", cut, "--quiet") == 0
+    first, second = (state_hash(newest(run).tensors("method")) for run in (whole, cut))
+    assert first == second
+    assert int(newest(cut).tensors("method")["entered"]) == EXPERTS
