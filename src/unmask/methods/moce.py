@@ -8,7 +8,8 @@ https://arxiv.org/abs/2402.05382
 Reference: none released.
 Differs: one training goes through the three stages, by its progress, where the paper goes on from a finished MAE; the
 clusters go on following a frozen copy of the dense encoder. Blocks with experts, weights of the terms and noise of the
-gates are ours.
+gates are ours. Exports, fine-tuning and analyses that take `encoder` alone see expert 0 everywhere, without the gates'
+weights; `standalone` gives the network of any other cluster.
 """
 
 import copy
