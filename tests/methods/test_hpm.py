@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from formulas import formula_image, formula_weights, pictures, recorded
-from small_run import make_pictures, pretrain, unmask, without_drawing  # noqa: F401
+from formulas import formula_image, pictures, recorded
+from reference_names import VIT, fill, replaced
+from small_run import SIZES, without_drawing  # noqa: F401
 from unmask.core import Context
 from unmask.methods.hpm import HPM, RECIPE, tiny
 from unmask.methods.hpm_bootstrap import HPMBootstrap
@@ -12,15 +13,13 @@ from unmask.methods.mae import MAE
 from unmask.parts.masks.hard import HardMask, hard_mask
 from unmask.parts.nets.token_decoder import TokenDecoder
 from unmask.parts.nets.vit import ViT
+from whole_run import run_and_look
 
 faithful, works = pytest.mark.faithful("hpm"), pytest.mark.works("hpm")
 
 # How hpm_reference.json was made is said in it.
 REFERENCE = recorded(__file__, "hpm_reference.json")
-NAMES = (
-    ("encoder.embed.", "patch_embed.proj."),
-    ("encoder.class_token", "cls_token"),
-    ("encoder.trunk.", ""),
+DECODERS = (
     ("decoder.embed.", "decoder_embed."),
     ("decoder.mask_token", "mask_token"),
     ("decoder.trunk.blocks.", "decoder_blocks."),
@@ -29,30 +28,12 @@ NAMES = (
     ("predictor.trunk.blocks.", "decoder_blocks_losspred."),
     ("predictor.trunk.norm.", "decoder_norm_losspred."),
     ("predictor.head.", "decoder_pred_losspred."),
-    (".attention.qkv.", ".attn.qkv."),
-    (".attention.out.", ".attn.proj."),
-    (".mlp.0.", ".mlp.fc1."),
-    (".mlp.2.", ".mlp.fc2."),
 )
 
 
 def released_name(name: str) -> str:
     """What the released code calls a parameter of ours."""
-    for ours, theirs in NAMES:
-        name = name.replace(ours, theirs) if ours[0] == "." or name.startswith(ours) else name
-    return name
-
-
-def fill(method) -> None:
-    """Gives the network, and its slow copy, the weights of the record."""
-    ours = {released_name(n): p for n, p in method.named_parameters() if p.requires_grad}
-    convolution = (method.encoder.width, method.encoder.channels, *[method.encoder.patch_size] * 2)
-    shapes = {n: convolution if n == "patch_embed.proj.weight" else p.shape for n, p in ours.items()}
-    for name, value in formula_weights(shapes).items():
-        if name == "patch_embed.proj.weight":
-            value = value.permute(0, 2, 3, 1).flatten(1)
-        ours[name].data.copy_(value)
-    method.teacher.follow(method._student(), 0.0)
+    return replaced(name, DECODERS + VIT)
 
 
 @pytest.fixture(params=REFERENCE["cases"], ids=lambda case: f"{case['target']}{case['epoch']}")
@@ -65,7 +46,8 @@ def reference(request):
         method = HPMBootstrap(encoder, decoder, target="features")
     else:
         method = HPM(encoder, decoder, normalise=case["normalise"])
-    fill(method)
+    fill(method, released_name)
+    method.teacher.follow(method._student(), 0.0)
     batch = {"image": formula_image(2, 24)}
     noise = torch.zeros(2, 36)
     for row, order in zip(noise, case["order_of_the_rest"], strict=True):
@@ -156,11 +138,7 @@ def test_padding_does_not_change_what_is_found_hard():
 @works
 @pytest.mark.usefixtures("without_drawing")
 def test_it_trains_is_looked_at_and_evaluated_from_the_command_line(tmp_path):
-    data, out = make_pictures(tmp_path / "pictures"), tmp_path / "run"
-    more = ["--method", "hpm", "--steps", "2", "--set", "start=0.5", "--monitor-every", "9"]
-    assert pretrain(data, out, *more) == 0
-    assert unmask("view", out, data, "--images", "2") == 0
-    assert unmask("evaluate", out, data, "--with", "knn", "--no-pixels") == 0
+    run_and_look(tmp_path, "hpm", "16x2x2", **SIZES, start=0.5)
 
 
 @works

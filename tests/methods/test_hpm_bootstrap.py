@@ -3,20 +3,15 @@
 import pytest
 import torch
 
-from small_run import make_pictures, pretrain, unmask, without_drawing  # noqa: F401
+import small_run
+from small_run import without_drawing  # noqa: F401
 from unmask.app.catalogue import create
 from unmask.core import Context
 from unmask.methods.hpm_bootstrap import tiny
+from whole_run import run_and_look
 
 faithful, works = pytest.mark.faithful("hpm_bootstrap"), pytest.mark.works("hpm_bootstrap")
-SIZES = {
-    "model": "16x2x2",
-    "image_size": 16,
-    "patch_size": 4,
-    "decoder_width": 16,
-    "decoder_depth": 1,
-    "decoder_heads": 2,
-}
+SIZES = {"model": "16x2x2", **small_run.SIZES}
 
 
 def context(progress: float = 0.5) -> Context:
@@ -70,11 +65,7 @@ def test_with_end_0_masks_stay_random_to_the_end():
 @works
 @pytest.mark.usefixtures("without_drawing")
 def test_it_trains_is_looked_at_and_evaluated_from_the_command_line(tmp_path):
-    data, out = make_pictures(tmp_path / "pictures"), tmp_path / "run"
-    more = ["--method", "hpm_bootstrap", "--steps", "2", "--set", "target=features", "--monitor-every", "9"]
-    assert pretrain(data, out, *more) == 0
-    assert unmask("view", out, data, "--images", "2") == 0
-    assert unmask("evaluate", out, data, "--with", "knn", "--no-pixels") == 0
+    run_and_look(tmp_path, "hpm_bootstrap", "16x2x2", **small_run.SIZES, target="features")
 
 
 @works

@@ -16,9 +16,7 @@ import torch
 from unmask.core import Batch, Card, Recipe, check_choice
 from unmask.families import HardPatches
 from unmask.parts.masks.hard import HardMask
-from unmask.parts.nets.linear import Linear
 from unmask.parts.nets.token_decoder import TokenDecoder
-from unmask.parts.nets.transformer import initialise
 from unmask.parts.nets.vit import ViT
 from unmask.parts.targets.pixels import Pixels
 
@@ -55,8 +53,7 @@ def HPMBootstrap(
     check_choice("target", target, TARGETS)
     decoder = decoder or TokenDecoder(encoder)
     if target == "features":
-        decoder.head = Linear(decoder.head.in_features, encoder.width)
-        initialise(decoder.head)
+        decoder.rehead(encoder.width)
     pixels = Pixels(encoder.patch_size, normalise) if target == "pixels" else None
     return HardPatches(encoder, decoder, mask or HardMask(), pixels, learns, decay, rise)
 

@@ -19,9 +19,9 @@ from unmask.app.runs import load
 from unmask.app.watching import spread
 from unmask.evaluate.features import frozen
 from unmask.parts.masks.hard import own_errors
+from unmask.proofs.cost import step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
-from unmask.proofs.self_guided_mae import step_cost_ratio
 
 PROBES = ("knn", "linear")
 AGREED = 0.5  # rank correlation of predicted and true losses

@@ -8,9 +8,9 @@ linear accuracy as in MAE's proof.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from unmask.proofs.cost import step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.presets import Preset
-from unmask.proofs.self_guided_mae import step_cost_ratio
 
 PROBES = ("knn", "linear")
 

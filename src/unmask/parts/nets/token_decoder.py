@@ -42,6 +42,11 @@ class TokenDecoder(nn.Module):
         x = self.trunk(self.fill(tokens, mask, grid), with_prefix(places, self.prefix), record)
         return self.head(x[:, self.prefix :])
 
+    def rehead(self, outputs: int) -> None:
+        """Predicts so many numbers per place instead, from a new last layer."""
+        self.head = Linear(self.head.in_features, outputs)
+        initialise(self.head)
+
     def fill(self, tokens: Float[Tensor, "b s d"], mask: Mask, grid: tuple[int, int]) -> Float[Tensor, "b m e"]:
         """What the blocks receive: the class token, if any, and every place, mask tokens where nothing is seen."""
         x = self.embed(tokens)
