@@ -18,6 +18,8 @@ from unmask.core.assembly import arguments, assemble, read_settings
 from unmask.data.card import DataCard
 from unmask.evaluate.features import frozen
 from unmask.evaluate.trivial import seen_places
+from unmask.parts.masks.attention import AttentionMask
+from unmask.parts.masks.block import BlockMask
 from unmask.parts.masks.colour import ColourMask
 from unmask.parts.masks.fixed import FixedMask
 from unmask.parts.masks.guided import GuidedMask
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 
 SAMPLERS: dict[str, Callable[..., Any]] = {
     "random": RandomMask,
+    "block": BlockMask,
     "colour": ColourMask,
     "hard": HardMask,
+    "attention": AttentionMask,
     "ncut": GuidedMask,
 }
 FILES = (".npy", ".png")
