@@ -1,0 +1,47 @@
+"""Masks that complete each other, and a task for what is shown, learn more from as many encoded pictures.
+
+Arms, all with the same target and two masks a step: two random masks, disjoint masks, disjoint masks and the task of
+the shown places. Besides, MAE with twice the steps, which encodes as many masked pictures, and with the steps that the
+last arm's time allows. Measured: kNN and linear accuracy as in MAE's proof.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from unmask.proofs.cost import step_cost_ratio
+from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
+from unmask.proofs.presets import Preset
+
+PROBES = ("knn", "linear")
+
+
+def arms_of(preset: Preset) -> list[Arm]:
+    """Two random masks, disjoint ones, the same with the task of the shown places, and MAE with twice the steps."""
+    preset = preset.shorter()
+    disjoint = preset.arm("disjoint", "dmjd", shown=0.0)
+    return [
+        replace(disjoint, name="two random", mask="random"),
+        disjoint,
+        preset.arm("disjoint, distilled", "dmjd"),
+        preset.arm("mae, as many views", "mae", longer=2.0),
+    ]
+
+
+def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
+    arms = arms_of(preset)
+    both, mae = arms[2], preset.shorter().arm("mae", "mae")
+    ratio = laboratory.once(f"step-cost-{both.key('', 0, 0, 0)}", lambda: step_cost_ratio(both, mae))
+    arms.append(preset.shorter().arm("mae, equal compute", "mae", longer=ratio))
+    numbers = replace(laboratory, pixels=False).run(arms, seeds)
+    claims = []
+    for probe in PROBES:
+        for first, second in (
+            ("disjoint", "two random"),
+            ("disjoint, distilled", "disjoint"),
+            ("disjoint, distilled", "mae, as many views"),
+            ("disjoint, distilled", "mae, equal compute"),
+        ):
+            gain = difference(numbers, first, second, probe)
+            claims.append(Claim(f"{probe}: {first} above {second}", clear(gain), gain))
+    views = {arm.name: (1 if arm.method == "mae" else 2) * arm.epochs for arm in arms}
+    return Findings(arms, seeds, numbers, claims, extra={"masked views of a picture": views, "step cost to MAE": ratio})
