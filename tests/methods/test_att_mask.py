@@ -6,6 +6,7 @@ import torch
 from formulas import formula_image, formula_noise, formula_weights, pictures, recorded, wave
 from reference_names import VIT, fill, replaced
 from small_run import without_drawing  # noqa: F401
+from unmask.app.catalogue import create
 from unmask.core import Context, Mask
 from unmask.methods.att_mask import RECIPE, AttMask, tiny
 from unmask.parts.masks.attention import most_attended, revealed
@@ -185,5 +186,9 @@ def test_wrong_settings_are_refused():
 
 
 @works
-def test_the_recipe_is_the_released_one():
+def test_defaults_and_recipe_are_the_released_ones():
+    sizes = {"model": "16x2x2", "image_size": 16, "patch_size": 4, "head_outputs": 8, "head_hidden": 8}
+    sampler = create("att_mask", **sizes).sampler  # as the command line makes it
+    found = (sampler.hide, sampler.ratio, sampler.spread, sampler.probability, sampler.top)
+    assert found == ("hint", 0.3, 0.2, 0.5, 0.1)
     assert (RECIPE.lr, RECIPE.epochs, RECIPE.warmup, RECIPE.weight_decay, RECIPE.clip) == (5e-4, 100, 10, 0.04, 3.0)

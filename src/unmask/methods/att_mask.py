@@ -51,6 +51,15 @@ JITTER = 0.4  # brightness and contrast, as in the reference
 KEPT = 0.9  # of the centres, at every step
 
 
+class StudentMask(AttentionMask):
+    """Masks from attention with the numbers of the paper's best setting."""
+
+    def __init__(
+        self, hide: str = "hint", ratio: float = 0.3, spread: float = 0.2, probability: float = 0.5, top: float = 0.1
+    ):
+        super().__init__(hide, ratio, spread, probability, top)
+
+
 class AttMask(Method):
     """local_crops: small crops besides the two large ones. momentum: of the teacher, rising to 1 along a cosine.
 
@@ -66,7 +75,7 @@ class AttMask(Method):
         self,
         encoder: ViT,
         head: PrototypeHead | None = None,
-        mask: AttentionMask | None = None,
+        mask: StudentMask | None = None,
         local_crops: int = 10,
         momentum: float = 0.996,
         temperatures: tuple[float, ...] = (0.04, 0.07),
@@ -82,7 +91,7 @@ class AttMask(Method):
             )
         self.encoder = encoder
         self.head = head or PrototypeHead(encoder)
-        self.sampler = mask or AttentionMask("hint", 0.3, 0.2, 0.5)
+        self.sampler = mask or StudentMask()
         self.local_crops = local_crops
         self.momentum = momentum
         self.temperatures = temperatures
@@ -212,4 +221,4 @@ def tiny() -> tuple[AttMask, Batch]:
     encoder = ViT("16x2x2", image_size=16, patch_size=4)
     image = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     head = PrototypeHead(encoder, outputs=32, hidden=32, bottleneck=16)
-    return AttMask(encoder, head, AttentionMask("hint", 0.3, 0.1), local_crops=1), {"image": image}
+    return AttMask(encoder, head, StudentMask(spread=0.1, probability=1.0), local_crops=1), {"image": image}
