@@ -19,6 +19,9 @@ def masked(slug: str):
 
 REFUSED = {  # what a sampler needs and a method has not
     ("spark", "ncut"): "tokens of a transformer",
+    ("spark", "attention"): "class token",
+    ("mp3_position_prediction", "attention"): "class token",
+    ("att_mask", "hard"): "predicts no places",
     ("mp3_position_prediction", "hard"): "predicts no places",
 } | {("mixed_ae", word): "masks of its own" for word in SAMPLERS}
 PAIRS = [(slug, word) for slug in slugs() if masked(slug) is not None for word in SAMPLERS]

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from formulas import pictures
 from unmask.core import Context
 from unmask.methods import att_mask, mae
+from unmask.methods.mae import MAE
 from unmask.parts.masks.attention import AttentionMask, class_attention, most_attended, revealed
 from unmask.parts.nets.transformer import Record
 from unmask.parts.nets.vit import ViT
@@ -100,7 +100,7 @@ def test_a_teacher_s_attention_is_asked_for_where_there_is_one():
 
 def test_an_encoder_without_class_token_is_refused():
     with pytest.raises(ValueError, match="class_token=True"):
-        class_attention(ViT("16x2x2", 16, 4, class_token=False), pictures(1, 3, 16, 16))
+        AttentionMask().check(MAE(ViT("16x2x2", 16, 4, class_token=False)))
 
 
 @pytest.mark.parametrize(

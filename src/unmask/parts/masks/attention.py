@@ -43,8 +43,6 @@ def revealed(
 
 def class_attention(encoder, image: Float[Tensor, "b c h w"], places: Bool[Tensor, "b n"] | None = None) -> Tensor:
     """What the class token attends to in the last block, averaged over the heads: [b n]."""
-    if not encoder.prefix:
-        raise ValueError("masks from attention need a class token; create the encoder with class_token=True")
     record, training = Record(attention=True), encoder.training
     encoder.eval()
     with torch.no_grad():
@@ -64,7 +62,6 @@ class AttentionMask(nn.Module):
     Pictures that are attended to evenly are masked at random and counted.
     """
 
-    needs_tokens = True
     asked: Tensor
     undecided: Tensor
 
@@ -92,6 +89,14 @@ class AttentionMask(nn.Module):
         else:
             attention = class_attention(model.encoder, batch["image"], places)
         return self.of(attention, context, places, model.training)
+
+    def check(self, model) -> None:
+        """Raises ValueError for a model without a class token whose attention could say anything."""
+        if not hasattr(model, "class_attention") and not getattr(model.encoder, "prefix", 0):
+            raise ValueError(
+                f"masks from attention need a class token, and {type(model).__name__} has none; create the encoder"
+                " with class_token=True if it is a transformer"
+            )
 
     def of(
         self, attention: Float[Tensor, "b n"], context: Context, places: Bool[Tensor, "b n"] | None, counted: bool
