@@ -209,11 +209,11 @@ def test_a_batch_holds_the_views_of_its_samples(source):
 
 def test_pictures_that_travel_as_8_bit_arrive_as_those_that_are_standardised_first(source):
     plain, travelling = stream(source), stream(source)
-    travelling.raw = travelling._batches.raw = True
+    travelling.deferred = travelling._batches.deferred = True
     assert travelling._batches[0][0]["image"].dtype == torch.uint8
     assert same(list(plain), list(travelling))
 
 
 def test_from_workers_pictures_travel_as_8_bit(source):
-    assert stream(source, workers=2).raw
-    assert not stream(source).raw
+    assert stream(source, workers=2).deferred
+    assert not stream(source).deferred

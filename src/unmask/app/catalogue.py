@@ -52,6 +52,11 @@ def create(slug: str, **settings: Any) -> Method:
     return assemble(builder(slug), settings)
 
 
+def complete(slug: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the defaults of all that they do not name."""
+    return {name: argument.default for name, argument in arguments(builder(slug)).items()} | settings
+
+
 def card(slug: str) -> Card:
     return find(slug).CARD
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,18 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from unmask.app.catalogue import builder, create, recipe
+from unmask.app.catalogue import builder, complete, create, recipe
 from unmask.app.masking import mask_panel
-from unmask.app.pictures import panel_of, save_png
+from unmask.app.modality import modality_of
+from unmask.app.pictures import save_png
 from unmask.app.runs import SNAPSHOTS, Loaded, few, load, new_file
-from unmask.app.training import divide, needs_whole, settings_of_data
+from unmask.app.training import divide
 from unmask.app.watching import spread
-from unmask.core import Context
+from unmask.core import Context, Method
 from unmask.core.assembly import arguments, read_settings
-from unmask.data.card import DataCard
-from unmask.data.card import inspect as measure
-from unmask.data.picture import Picture, Unreadable
+from unmask.data.protocols import Drawing, Facts
 from unmask.data.source import Item, Source
-from unmask.data.sources import open_source
 from unmask.data.stream import EvaluationBatches, TrainingStream, evaluation_batches
-from unmask.data.views import EvaluationView, TrainingView
 from unmask.evaluate.features import embed as vectors_of
 from unmask.train.checkpoint import all_steps
 from unmask.train.engine import choose_device
@@ -46,42 +42,40 @@ def inspect(
     model: str | None = None,
     say: Callable[[str], None] = print,
     **settings: Any,
-) -> DataCard:
+) -> Facts:
     """Measures a data set and says what training would do with it and how long an epoch would take here.
 
-    everything: decode every picture, not a sample of 2,000. out: also save the card as JSON there. settings: as for
+    everything: decode every picture, not of 2,000. out: also save the card as JSON there. settings: as for
     `pretrain`.
     """
     if model is not None:
         settings["model"] = model
     settings = read_settings(builder(method), settings)
-    source = open_source(data, channels)
+    kind, where = modality_of(method), {"channels": channels, "fit": fit, "smallest": smallest}
+    source = kind.open_data(data, where, complete(method, settings))
     splits = source.splits()
     if split is not None:
         source, _ = divide(source, split)
     elif len(splits) > 1:
         say(f"parts of the data: {', '.join(f'{name} ({len(rows)})' for name, rows in splits.items())}")
-    card = measure(source, limit=None if everything else 2000)
+    card = kind.measure(source, everything)
     if out is not None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_text(card.to_json() + "\n")
-    settings = {**settings_of_data(card, arguments(builder(method)), settings), **settings}
-    published = recipe(method)
-    view = TrainingView(
-        settings["image_size"],
-        crop=published.crop,
-        flip=published.flip,
-        whole=needs_whole(create(method, **settings)),
-        fit=fit,
-        smallest=smallest,
-    )
-    say(card.to_text(view, _estimate(source, card, view, method, settings) if len(card.kinds) <= 1 else None))
+    settings = {**kind.settings_of_data(card, arguments(builder(method)), settings), **settings}
+    built = create(method, **settings)
+    view = kind.training_view(built, recipe(method), complete(method, settings), where)
+    sizes = ", ".join(f"{name}={value}" for name, value in settings.items())
+    say(card.to_text(view, _estimate(source, card, view, built, f"{method} ({sizes})")))
     return card
 
 
-def _estimate(source: Source, card: DataCard, view: TrainingView, method: str, settings: dict[str, Any]) -> str:
+def _estimate(source: Source, card: Facts, view: Drawing, built: Method, words: str) -> str | None:
     """How long an epoch takes here, from a few real steps on a few samples, as late in a training."""
-    built = create(method, **settings)
+    try:
+        card.check_uniform()
+    except ValueError:  # the card says why; there is nothing to try
+        return None
     batch = min(TRIED_BATCH, len(source))
     stream = iter(TrainingStream(source, card, view, seed=0, batch=batch, steps=TRIED + 1, budget=1.0))
     optimiser = torch.optim.AdamW(built.parameters())
@@ -94,9 +88,8 @@ def _estimate(source: Source, card: DataCard, view: TrainingView, method: str, s
         torch.stack(list(terms.values())).sum().backward()
         optimiser.step()
     rate = TRIED * batch / (time.monotonic() - began)
-    sizes = ", ".join(f"{name}={value}" for name, value in settings.items())
     return (
-        f"{method} ({sizes}) on the CPU: {rate:.0f} pictures/s, an epoch of {len(source):,} in"
+        f"{words} on the CPU: {rate:.0f} {source.noun}/s, an epoch of {len(source):,} in"
         f" {_duration(len(source) / rate)}, measured on {TRIED} steps of {batch}"
     )
 
@@ -109,26 +102,13 @@ def _duration(seconds: float) -> str:
 
 
 def pictures_of(loaded: Loaded, data: str | Path | None) -> Source:
-    """The named data, or the run's own; its channels brought into the order of the run.
+    """The named data, or the run's own, in the form of the data that the run was trained on.
 
-    Raises ValueError where a channel that the encoder was trained on is missing, or the type of the values differs.
+    Raises ValueError where it cannot be brought into it, such as where a channel is missing.
     """
-    wanted = loaded.card.channels
-    source = open_source(data or loaded.config.data["spec"], loaded.config.data["channels"])
-    picture = _first_readable(source)
-    if picture.values.dtype != loaded.card.dtype:
-        raise ValueError(
-            f"{source.origin} has values of {picture.values.dtype}, the run was trained on {loaded.card.dtype};"
-            " give data of this type"
-        )
-    if picture.channels == wanted:
-        return source
-    if set(wanted) <= set(picture.channels):
-        return open_source(data or loaded.config.data["spec"], wanted)
-    raise ValueError(
-        f"{source.origin} has the channels {', '.join(picture.channels)}, the run was trained on {', '.join(wanted)};"
-        " give data with these channels"
-    )
+    config = loaded.config
+    settings = complete(config.method, config.settings)
+    return modality_of(config.method).open_like(data or config.data["spec"], config.data, settings, loaded.card)
 
 
 def unseen(loaded: Loaded, data: str | Path | None) -> Source:
@@ -138,20 +118,13 @@ def unseen(loaded: Loaded, data: str | Path | None) -> Source:
     return source if data is not None else divide(source, where["split"], where["limit"])[1]
 
 
-def _first_readable(source: Source) -> Picture:
-    for i in range(len(source)):
-        with suppress(Unreadable):
-            return source.read(i)
-    raise ValueError(f"{source.origin} holds no readable picture")
-
-
 def batches_of(loaded: Loaded, source: Source, batch: int = 64, targets: bool = False) -> EvaluationBatches:
-    """The pictures as the run's encoder expects them: its size, its statistics, never masked or mirrored.
+    """The samples as the run's encoder expects them: its size, its statistics, never masked or mirrored.
 
     Those that cannot be read are left out and counted in `faults`.
     """
-    where = loaded.config.data
-    view = EvaluationView(loaded.config.settings["image_size"], fit=where["fit"], smallest=where["smallest"])
+    config = loaded.config
+    view = modality_of(config.method).evaluation_view(complete(config.method, config.settings), config.data)
     return evaluation_batches(source, loaded.card, view, batch, targets=targets, budget=1.0)
 
 
@@ -165,7 +138,7 @@ def embed(
     device: str = "auto",
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Writes one vector per picture to a .parquet (name, label, vector) or .npy file. Never masks.
+    """Writes one vector per sample to a .parquet (name, label, vector) or .npy file. Never masks.
 
     block: counted from 1; default: the last.
     """
@@ -184,7 +157,7 @@ def embed(
             rows += index.tolist()
             parts.append(vectors.numpy())
         if batches.faults:
-            say(f"left out {len(batches.faults)} pictures that cannot be used: {few(list(batches.faults))}")
+            say(f"left out {len(batches.faults)} {source.noun} that cannot be used: {few(list(batches.faults))}")
         table = np.concatenate(parts)
         _write_vectors(file, out.suffix, [source.items[i] for i in rows], table)
     return {"file": str(out), "count": len(rows), "width": int(table.shape[1]), "left_out": dict(batches.faults)}
@@ -226,7 +199,7 @@ def view(
     if masks:
         figure = mask_panel(loaded.method, batch, loaded.card, masks, context)
     else:
-        figure = panel_of(loaded.method, batch, loaded.card, context)
+        figure = modality_of(loaded.config.method).panel(loaded.method, batch, loaded.card, context)
     path = Path(out) if out else Path(run) / "view.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     return save_png(figure, path)

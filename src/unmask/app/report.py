@@ -6,21 +6,19 @@ import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from html import escape
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from unmask.app.curves import loss_curve
+from unmask.app.modality import modality_of
 from unmask.app.runs import Config, read_card, read_config
-from unmask.data.card import DataCard
+from unmask.data.protocols import Facts
 from unmask.evaluate.monitor import advice
 from unmask.train.checkpoint import write_atomically
 from unmask.train.trackers import LOG, redact
 
 PICTURES = 6  # most reconstruction pictures shown, spread evenly over the training
-LISTED = 5  # entries shown of a long list
 SENTINEL = "#010203"  # ink of the curves, replaced by the colour of the page's text
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1f24; --paper: #ffffff; --soft: #f2f4f7; --line: #d8dce2; --mark: #3b7dd8 }
@@ -90,23 +88,17 @@ def _section(title: str, body: str) -> str:
     return f"<h2>{escape(title)}</h2>{body}"
 
 
-def _summary(config: Config, card: DataCard, rows: list[dict]) -> str:
+def _summary(config: Config, card: Facts, rows: list[dict]) -> str:
+    noun = modality_of(config.method).NOUN
     done = max((row.get("step", 0) for row in rows), default=0)
     return escape(
-        f"{done:,} of {config.plan.get('steps', done):,} steps of {config.plan.get('batch', '?')} pictures, "
-        f"{card.count:,} pictures in the data set, unmask {config.versions.get('unmask', '?')}"
+        f"{done:,} of {config.plan.get('steps', done):,} steps of {config.plan.get('batch', '?')} {noun}, "
+        f"{card.count:,} {noun} in the data set, unmask {config.versions.get('unmask', '?')}"
     )
 
 
-def _trained(config: Config, card: DataCard) -> str:
-    facts = asdict(card)
-    channels = zip(card.channels, card.minimum, card.maximum, card.mean, card.std, strict=True)
-    table = [dict(zip(("channel", "least", "most", "mean", "std"), row, strict=True)) for row in channels]
-    for name in ("channels", "minimum", "maximum", "mean", "std", "sizes"):
-        facts.pop(name)
-    low, middle, high = (f"{height}x{width}" for height, width in card.sizes)
-    facts = {"origin": facts.pop("origin"), "sizes": f"{low} to {high}, median {middle}", **facts}
-    facts |= {name: _few(facts[name]) for name in ("duplicates", "unreadable")}
+def _trained(config: Config, card: Facts) -> str:
+    facts, table = modality_of(config.method).described(card)
     method = {"method": config.method, **config.settings}
     return (
         f"<div class=sides><div><h3>Method</h3>{_value(redact(method))}<h3>Training</h3>{_value(redact(config.plan))}"
@@ -114,12 +106,6 @@ def _trained(config: Config, card: DataCard) -> str:
         f"<h3>How it was read</h3>{_value(redact(config.data))}"
         f"<h3>Versions</h3>{_value(redact(config.versions))}</div></div>"
     )
-
-
-def _few(found: Mapping[str, str]) -> str:
-    """How many, and the first of them."""
-    named = "; ".join(f"{name}: {what}" for name, what in islice(found.items(), LISTED))
-    return f"{len(found)} ({named}{'; ...' if len(found) > LISTED else ''})" if found else "none"
 
 
 def _curves(rows: list[dict]) -> str:
@@ -208,20 +194,13 @@ def _percent(share: float, spread: float = 0.0) -> str:
 def _use(run: Path, config: Config) -> str:
     folder = shlex.quote(redact(str(run)))
     data = shlex.quote(redact(str(config.data.get("spec", "DATA"))))
-    commands = "\n".join(
-        (
-            f"unmask evaluate {folder} {data} --with knn,linear",
-            f"unmask finetune {folder} {data} --out classifier",
-            f"unmask embed {folder} {data} --out features.parquet",
-            f"unmask export {folder} --to timm --out encoder-timm",
-            f"unmask export {folder} --to transformers --out encoder-transformers",
-            f"unmask export {folder} --to onnx --out encoder.onnx",
-        )
-    )
+    kind = modality_of(config.method)
+    key, meaning = kind.INPUT
+    commands = "\n".join("unmask " + line.format(run=folder, data=data) for line in kind.USAGE)
     python = (
-        f"import unmask\n\nrun = unmask.load({str(redact(str(run)))!r})\nfeatures = run.features({{'image': image}})"
+        f"import unmask\n\nrun = unmask.load({str(redact(str(run)))!r})\nfeatures = run.features({{{key!r}: {key}}})"
     )
-    note = "image: [b c h w], standardised by `run.card.scaled(values)`; features.pooled, .tokens, .blocks"
+    note = f"{key}: {meaning}; features.pooled, .tokens, .blocks"
     return f"<pre>{escape(commands)}</pre><pre>{escape(python)}  # {escape(note)}</pre>"
 
 

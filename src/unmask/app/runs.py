@@ -16,14 +16,15 @@ import torch
 import unmask
 from unmask.app.catalogue import create
 from unmask.app.masking import kept, use_mask
+from unmask.app.modality import modality_of
 from unmask.core import Method
-from unmask.data.card import DataCard
+from unmask.data.protocols import Facts
 from unmask.data.source import Source
 from unmask.train.checkpoint import FOLDER, Checkpoint, all_steps, newest, open_checkpoint, write_atomically
 from unmask.train.trackers import SPEED
 
 SNAPSHOTS = "snapshots"  # the method alone, at logarithmically spaced steps
-NAMES = "names.json.gz"  # name and size of every training picture
+NAMES = "names.json.gz"  # name and size of every training sample
 SHOWN = 5  # names given of a long list
 
 
@@ -60,7 +61,7 @@ class Loaded:
 
     method: Method
     config: Config
-    card: DataCard
+    card: Any
     step: int
 
     def features(self, batch):
@@ -112,8 +113,10 @@ def read_config(run: Path) -> Config:
     return Config(**json.loads(path.read_text()))
 
 
-def read_card(run: Path) -> DataCard:
-    return DataCard.from_json(json.loads((run / "data_card.json").read_text()))
+def read_card(run: Path) -> Facts:
+    """The card of the data that the run was trained on."""
+    facts = json.loads((run / "data_card.json").read_text())
+    return modality_of(read_config(run).method).card_from_json(facts)
 
 
 def has_begun(run: Path) -> bool:
@@ -135,13 +138,13 @@ def check_origin(run: Path, config: Config, checkpoint: Checkpoint) -> None:
 
 
 def write_names(run: Path, training: Source) -> None:
-    """Notes which pictures the run trains on, so that a later change can be named."""
+    """Notes which samples the run trains on, so that a later change can be named."""
     text = json.dumps({item.name: item.size for item in training.items})
     write_atomically(run / NAMES, [gzip.compress(text.encode(), mtime=0)])
 
 
 def changes(run: Path, training: Source) -> str:
-    """In what the training pictures differ from those that the run began with: counts and a few names."""
+    """In what the training samples differ from those that the run began with: counts and a few names."""
     path = run / NAMES
     before = json.loads(gzip.decompress(path.read_bytes())) if path.is_file() else {}
     now = {item.name: item.size for item in training.items}

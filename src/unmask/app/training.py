@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-from unmask.app.catalogue import builder, create, recipe
+from unmask.app.catalogue import builder, complete, create, recipe
 from unmask.app.compiling import compile_blocks
 from unmask.app.masking import MaskLike, keep, kept, use_mask
+from unmask.app.modality import modality_of
 from unmask.app.runs import (
     Config,
     changes,
@@ -29,12 +30,10 @@ from unmask.app.runs import (
 )
 from unmask.app.watching import FEWEST, Watcher
 from unmask.core import Method
-from unmask.core.assembly import Argument, arguments, read_settings
-from unmask.data.card import DataCard, inspect
+from unmask.core.assembly import arguments, read_settings
+from unmask.data.protocols import Facts
 from unmask.data.source import Source
-from unmask.data.sources import open_source
 from unmask.data.stream import TrainingStream
-from unmask.data.views import TrainingView
 from unmask.interop.published import load_into
 from unmask.train.engine import Engine, choose_device, choose_precision
 from unmask.train.lock import RunLock
@@ -42,9 +41,7 @@ from unmask.train.loop import Run, train
 from unmask.train.plan import Plan, make_plan
 from unmask.train.trackers import Logs
 
-HELD_OUT, HELD_OUT_MOST = 0.05, 512  # share, and most, of the pictures never trained on where the data has no split
-GRID = 12  # patches along a side that a default patch size aims at (ViT-B/16 at 224 has 14)
-PATCHES = (16, 8, 4, 2)  # of two that come equally close, the larger
+HELD_OUT, HELD_OUT_MOST = 0.05, 512  # share, and most, of the samples never trained on where the data has no split
 
 
 def pretrain(
@@ -82,7 +79,7 @@ def pretrain(
     say: Callable[[str], None] = print,
     **settings: Any,
 ) -> Path:
-    """Trains a method on a folder, archive or named set of pictures and returns the run folder.
+    """Trains a method on data of its kind, such as a folder or archive of pictures, and returns the run folder.
 
     lr: base learning rate per 256 samples; default: the recipe's. warmup: epochs. batch: the effective one.
     mask: what to hide instead of the method's own choice: a word such as "ncut", a .npy or .png file, an array of
@@ -104,12 +101,12 @@ def pretrain(
     precision = choose_precision(precision, chosen)
     with ExitStack() as stack:
         _claim(out, stack, say)
-        source = open_source(data, channels)
+        kind = modality_of(method)
+        source = kind.open_data(data, {"channels": channels}, complete(method, settings))
         training, _ = divide(source, split, limit)
-        card = inspect(training)
-        settings = {**settings_of_data(card, known, settings), **settings}
-        if fit == "pad":
-            check_padded(card, settings)
+        card = kind.measure(training)
+        settings = {**kind.settings_of_data(card, known, settings), **settings}
+        kind.check(card, settings, {"fit": fit, "smallest": smallest})
         plan = make_plan(
             recipe(method),
             len(training),
@@ -175,16 +172,17 @@ def resume(
         if checkpoint is not None and checkpoint.step >= plan.steps:
             say(f"{run} is complete: step {checkpoint.step} of {plan.steps}; nothing to resume")
             return run
-        source = open_source(data or config.data["spec"], config.data["channels"])
+        settings = complete(config.method, config.settings)
+        source = modality_of(config.method).open_data(data or config.data["spec"], config.data, settings)
         training, _ = divide(source, config.data["split"], config.data["limit"])
         if training.fingerprint() != card.fingerprint:
             if not accept_data_change:
                 raise ValueError(
                     f"the data of {data or config.data['spec']} has changed since the run began: {len(training)}"
-                    f" pictures now, {card.count} then ({changes(run, training)}); restore it, or pass"
+                    f" {source.noun} now, {card.count} then ({changes(run, training)}); restore it, or pass"
                     " --accept-data-change"
                 )
-            card = replace(card, fingerprint=training.fingerprint(), count=len(training))
+            card = replace(cast(Any, card), fingerprint=training.fingerprint(), count=len(training))
         if config.mask is not None and mask is None and kept(config.mask, run) is None:
             raise ValueError(f"{run} was masked by a Python {config.mask}; resume it from Python with mask=")
         if workers is not None:
@@ -198,11 +196,11 @@ def resume(
 def divide(source: Source, split: str | None = None, limit: int | None = None) -> tuple[Source, Source]:
     """Training and held-out part: the named split and the validation split, or a fixed random share.
 
-    limit: most training pictures, a fixed random choice. The training part is in the order of the names, so that
+    limit: most training samples, a fixed random choice. The training part is in the order of the names, so that
     another listing of the same data gives the same run. The test split, if there is one, is never touched here.
     """
     if limit is not None and limit < 1:
-        raise ValueError(f"limit {limit} leaves no picture; give at least 1, or none at all")
+        raise ValueError(f"limit {limit} leaves none of the {source.noun}; give at least 1, or none at all")
     splits = source.splits()
     if split is not None and split not in splits:
         raise ValueError(f"split {split!r} is not in the data; there are {', '.join(splits) or 'none'}")
@@ -214,41 +212,9 @@ def divide(source: Source, split: str | None = None, limit: int | None = None) -
     else:
         count = min(max(round(len(part) * HELD_OUT), FEWEST), HELD_OUT_MOST)
         if len(part) < 2 * FEWEST:
-            raise ValueError(f"{len(part)} pictures are too few to hold any out; give at least {2 * FEWEST}")
+            raise ValueError(f"{len(part)} {source.noun} are too few to hold any out; give at least {2 * FEWEST}")
         held, order = part.subset(sorted(order[:count])), order[count:]
     return part.subset(sorted(order[:limit], key=lambda i: part.items[i].name)), held
-
-
-def default_sizes(card: DataCard, settings: dict[str, Any]) -> dict[str, Any]:
-    """Picture and patch size for this data where the user names none: nothing enlarged, about 12 patches a side."""
-    short = min(card.sizes[1])
-    size = settings.get("image_size") or (224 if short >= 224 else max(16, short // 16 * 16))
-    patch = settings.get("patch_size") or min(
-        PATCHES, key=lambda p: abs(_side(size) / p - GRID) + (_side(size) % p) * 99
-    )
-    return {"image_size": size, "patch_size": patch}
-
-
-def settings_of_data(card: DataCard, known: dict[str, Argument], settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings among `known` that follow from the data: sizes, channels, and the range of the pixels."""
-    lowest, highest = _range(card)
-    found = {"channels": len(card.channels), "pixels_darkest": lowest, "pixels_brightest": highest}
-    if "patch_size" in known:
-        found |= default_sizes(card, settings)
-    elif "image_size" in known:  # nothing enlarged, and no larger than the method is made for
-        found["image_size"] = min(min(card.sizes[1]), _side(known["image_size"].default))
-    return {name: value for name, value in found.items() if name in known}
-
-
-def _range(card: DataCard) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The least and the largest standardised value of every channel; those of a constant one lie 1 apart."""
-    statistics = zip(card.minimum, card.maximum, card.mean, card.std, strict=True)
-    pairs = [((low - mean) / (std or 1.0), (high - mean) / (std or 1.0)) for low, high, mean, std in statistics]
-    return tuple(low for low, _ in pairs), tuple(high if high > low else low + 1 for low, high in pairs)
-
-
-def _side(size: int | tuple[int, int]) -> int:
-    return size if isinstance(size, int) else min(size)
 
 
 def create_check(method: str, settings: dict[str, Any], mask: MaskLike | None = None) -> None:
@@ -257,21 +223,6 @@ def create_check(method: str, settings: dict[str, Any], mask: MaskLike | None = 
         built = create(method, **settings)
         if mask is not None:
             use_mask(built, mask)
-
-
-def needs_whole(method: Method) -> bool:
-    """Whether the method's masks are made once per picture, from the whole of it."""
-    return getattr(getattr(method, "sampler", None), "refresh", None) == "image"
-
-
-def check_padded(card: DataCard, settings: dict[str, Any]) -> None:
-    """Raises ValueError where every picture, not enlarged, lies within a single patch: nothing is left to predict."""
-    (height, width), patch = card.sizes[2], settings.get("patch_size")
-    if patch is not None and max(height, width) <= patch:
-        raise ValueError(
-            f"pictures of at most {height}x{width} lie within a single patch of {patch}; use smaller patches, or fit"
-            " crop, which enlarges them"
-        )
 
 
 def hold(run: Path, stack: ExitStack, say: Callable[[str], None]) -> None:
@@ -291,7 +242,7 @@ def _claim(out: Path, stack: ExitStack, say: Callable[[str], None]) -> None:
 def _run(
     out: Path,
     config: Config,
-    card: DataCard,
+    card: Facts,
     source: Source,
     plan: Plan,
     device: torch.device,
@@ -310,21 +261,13 @@ def _run(
         compile_blocks(method, say)
     engine = Engine(method, plan, device)
     training, held_out = divide(source, config.data["split"], config.data["limit"])
-    size = config.settings["image_size"]
-    published = recipe(config.method)
-    view = TrainingView(
-        size,
-        crop=published.crop,
-        flip=published.flip,
-        whole=needs_whole(method),
-        fit=config.data["fit"],
-        smallest=config.data["smallest"],
-    )
+    settings = complete(config.method, config.settings)
+    view = modality_of(config.method).training_view(method, recipe(config.method), settings, config.data)
     if engine.process == 0:
         write_names(out, training)
         write_json(out / "data_card.json", json.loads(card.to_json()))
         write_json(out / "config.json", config.to_json())
-        say(_announce(config, card, plan, len(held_out), engine))
+        say(_announce(config, card, plan, held_out, engine))
     streams: list[TrainingStream] = []
 
     def stream(start: int) -> TrainingStream:
@@ -361,7 +304,7 @@ def _run(
         if faults and engine.process == 0:
             write_json(out / "replaced.json", faults)
             named = ", ".join(list(faults)[:5])
-            say(f"{len(faults)} unreadable pictures were replaced by others (replaced.json): {named}")
+            say(f"{len(faults)} unreadable {source.noun} were replaced by others (replaced.json): {named}")
         if logs is not None:
             logs.close()
     if engine.process == 0:
@@ -377,14 +320,14 @@ def begin_with(method: Method, path: Path) -> str:
     return load_into(method, path).to_text()
 
 
-def _announce(config: Config, card: DataCard, plan: Plan, held_out: int, engine: Engine) -> str:
+def _announce(config: Config, card: Facts, plan: Plan, held_out: Source, engine: Engine) -> str:
     named = {**config.settings, **({} if config.mask is None else {"mask": config.mask})}
     settings = ", ".join(f"{name}={value}" for name, value in named.items())
     parameters = sum(p.numel() for p in engine.method.parameters()) / 1e6
     return (
         f"{config.method} ({settings}), {parameters:.1f} M parameters\n"
-        f"{card.count} pictures to train on, {held_out} held out; {plan.steps} steps of {plan.batch} samples"
-        f" ({engine.processes} processes x {plan.accumulation} accumulation),"
+        f"{card.count} {held_out.noun} to train on, {len(held_out)} held out; {plan.steps} steps of {plan.batch}"
+        f" samples ({engine.processes} processes x {plan.accumulation} accumulation),"
         f" {plan.steps * plan.batch / plan.samples:.1f} epochs, peak learning rate {plan.lr:.2e},"
         f" {plan.precision} on {engine.accelerator.device}"
     )

@@ -5,50 +5,50 @@ from pathlib import Path
 
 import torch
 
-from unmask.app.pictures import draws, panel_of, save_png
+from unmask.app.catalogue import complete
+from unmask.app.modality import modality_of
+from unmask.app.pictures import save_png
 from unmask.app.report import read_log
 from unmask.app.runs import Config, few
 from unmask.core import Batch, Context, Method
-from unmask.data.card import DataCard
+from unmask.data.protocols import Facts
 from unmask.data.source import Source
 from unmask.data.stream import evaluation_batches
-from unmask.data.views import EvaluationView
-from unmask.evaluate.monitor import advice, held_out
-from unmask.parts.masks.random import RandomMask
+from unmask.evaluate.monitor import advice
 from unmask.train.trackers import Logs
 
-MOST = 256  # held-out pictures looked at each time
-REFERENCES = 1000  # labelled training pictures for kNN
-FEWEST = 2  # held-out pictures: their features are compared in pairs
-SHOWN = 6  # pictures drawn each time
+MOST = 256  # held-out samples looked at each time
+REFERENCES = 1000  # labelled training samples for kNN
+FEWEST = 2  # held-out samples: their features are compared in pairs
+SHOWN = 6  # samples drawn each time
 BATCH = 64
 
 
 class Watcher:
-    """Called by the loop every so often; returns the numbers of the held-out data and draws pictures.
-
-    What a masked method predicts is measured under plain random masks, the same for every method and every time.
-    """
+    """Called by the loop every so often; returns the numbers of the held-out data and draws pictures."""
 
     def __init__(
         self,
         out: Path,
         config: Config,
-        card: DataCard,
+        card: Facts,
         training: Source,
         held: Source,
         logs: Logs,
         device: torch.device,
         say: Callable[[str], None] = print,
     ):
-        view = EvaluationView(config.settings["image_size"], fit=config.data["fit"], smallest=config.data["smallest"])
+        self.kind = modality_of(config.method)
+        view = self.kind.evaluation_view(complete(config.method, config.settings), config.data)
         looked_at = evaluation_batches(spread(held, MOST), card, view, BATCH, budget=1.0)
         self.batches = list(looked_at)
         if looked_at.faults:
-            say(f"{len(looked_at.faults)} held-out pictures cannot be used: {few(list(looked_at.faults))}")
+            say(f"{len(looked_at.faults)} held-out {held.noun} cannot be used: {few(list(looked_at.faults))}")
         if sum(len(batch["index"]) for batch in self.batches) < FEWEST:
             why = "".join(f"; {name} {reason}" for name, reason in list(looked_at.faults.items())[:1])
-            raise ValueError(f"fewer than {FEWEST} of {len(held)} held-out pictures of {held.origin} can be used{why}")
+            raise ValueError(
+                f"fewer than {FEWEST} of {len(held)} held-out {held.noun} of {held.origin} can be used{why}"
+            )
         references = evaluation_batches(spread(training, REFERENCES), card, view, BATCH, budget=1.0)
         self.references = list(references) if training.classes else None
         self.out, self.card, self.logs, self.device, self.say = out, card, logs, device, say
@@ -57,9 +57,7 @@ class Watcher:
 
     def __call__(self, method: Method, step: int, progress: float) -> dict[str, float]:
         context = Context(progress=progress, step=step, epoch=progress * self._epochs())
-        numbers = held_out(
-            method, self.batches, self.plan["seed"], self.device, RandomMask(0.75), context, self.references
-        )
+        numbers = self.kind.look(method, self.batches, self.plan["seed"], self.device, context, self.references)
         self.history.append(numbers)
         sentence = advice(self.history)
         self.say(f"step {step}: {sentence}")
@@ -71,7 +69,7 @@ class Watcher:
         return self.plan["steps"] * self.plan["batch"] / self.plan["samples"]
 
     def _draw(self, method: Method, context: Context) -> None:
-        if not draws(method):
+        if not self.kind.draws(method):
             return
         batch = first_rows(next(iter(self.batches)), SHOWN)
         batch = {key: value.to(self.device) for key, value in batch.items()}
@@ -79,14 +77,14 @@ class Watcher:
         shown = Context(context.progress, context.step, context.epoch, generator=generator)
         path = self.out / "pictures" / f"step-{context.step:08d}.png"
         path.parent.mkdir(exist_ok=True)
-        save_png(panel_of(method, batch, self.card, shown), path)
+        save_png(self.kind.panel(method, batch, self.card, shown), path)
         self.logs.image(context.step, "reconstruction", path)
 
 
 def spread(source: Source, count: int) -> Source:
     """At most `count` samples at equal distances, so that every class has its share."""
     if count < 1:
-        raise ValueError(f"{count} pictures are too few; ask for at least 1")
+        raise ValueError(f"{count} {source.noun} are too few; ask for at least 1")
     step = max(1, len(source) // count)
     return source.subset(range(0, step * min(count, len(source)), step))
 

@@ -7,15 +7,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from unmask.core import Batch
-from unmask.data.card import DataCard
 from unmask.data.loading import Faults, collate, in_order
 from unmask.data.picture import Unreadable
+from unmask.data.protocols import Facts, Showing
 from unmask.data.source import Source
-from unmask.data.views import EvaluationView
 
 
 class _Rows(Dataset):
-    def __init__(self, source: Source, card: DataCard, view: EvaluationView, size: int, labels: bool, targets: bool):
+    def __init__(self, source: Source, card: Facts, view: Showing, size: int, labels: bool, targets: bool):
         self.source, self.card, self.view, self.size = source, card, view, size
         self.labels, self.targets = labels and bool(source.classes), targets
 
@@ -46,7 +45,7 @@ class EvaluationBatches:
 
     def __init__(self, rows: _Rows, workers: int, budget: float):
         self._rows, self.workers = rows, workers
-        self.faults = Faults(len(rows.source), budget)
+        self.faults = Faults(len(rows.source), budget, rows.source.noun)
 
     def __len__(self) -> int:
         return -(-len(self._rows.source) // self._rows.size)
@@ -60,15 +59,15 @@ class EvaluationBatches:
 
 def evaluation_batches(
     source: Source,
-    card: DataCard,
-    view: EvaluationView,
+    card: Facts,
+    view: Showing,
     batch: int = 256,
     workers: int = 0,
     labels: bool = True,
     targets: bool = False,
     budget: float = 0.001,
 ) -> EvaluationBatches:
-    """Batches with "image" and "index", "label" if the source has classes, "segmentation" if `targets`."""
+    """Batches with what the view shows and "index", "label" if the source has classes, "segmentation" if `targets`."""
     card.check_uniform()
     if targets and not source.has_targets:
         raise ValueError(

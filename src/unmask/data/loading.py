@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from unmask.core import Batch
 from unmask.data.card import DataCard
-from unmask.data.views import blanked
 
 WORKER_TIMEOUT = 600  # seconds without a batch before a hanging worker ends the run
 
@@ -18,12 +18,12 @@ WORKER_TIMEOUT = 600  # seconds without a batch before a hanging worker ends the
 class TooManyUnreadable(ValueError):
     """More samples had to be replaced than the budget allows."""
 
-    def __init__(self, faults: dict[str, str], total: int, budget: float):
+    def __init__(self, faults: dict[str, str], total: int, budget: float, noun: str = "pictures"):
         self.names = list(faults)
         shown = "; ".join(f"{name} {reason}" for name, reason in list(faults.items())[:5])
         more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
         super().__init__(
-            f"{len(faults)} of {total:,} pictures cannot be used, more than the budget of {budget:.2%} "
+            f"{len(faults)} of {total:,} {noun} cannot be used, more than the budget of {budget:.2%} "
             f"({int(budget * total)}): {shown}{more}. Repair or remove them, or raise --bad-budget"
         )
 
@@ -31,15 +31,19 @@ class TooManyUnreadable(ValueError):
 class Faults(dict[str, str]):
     """Name and reason of every sample that could not be used; raises TooManyUnreadable above the budget."""
 
-    def __init__(self, total: int, budget: float):
+    def __init__(self, total: int, budget: float, noun: str = "pictures"):
         super().__init__()
-        self.total, self.budget = total, budget
+        self.total, self.budget, self.noun = total, budget, noun
 
     def add(self, found: dict[str, str]) -> None:
         """Counts these; a name counts once."""
         self.update(found)
         if len(self) > self.budget * self.total:
-            raise TooManyUnreadable(self, self.total, self.budget)
+            raise self.too_many()
+
+    def too_many(self) -> TooManyUnreadable:
+        """The error that names them."""
+        return TooManyUnreadable(self, self.total, self.budget, self.noun)
 
 
 def collate(samples: Sequence[dict[str, Tensor]], card: DataCard | None = None) -> Batch:
@@ -58,6 +62,13 @@ def collate(samples: Sequence[dict[str, Tensor]], card: DataCard | None = None) 
             card.scaled(sample["image"], out=image)
         batch["image"] = blanked(images, batch.get("image_valid"))
     return batch
+
+
+def blanked(
+    image: Float[Tensor, "*batch c h w"], valid: Bool[Tensor, "*batch h w"] | None
+) -> Float[Tensor, "*batch c h w"]:
+    """The same tensor with 0 in every pixel that is not valid."""
+    return image if valid is None else image.masked_fill_(~valid.unsqueeze(-3), 0.0)
 
 
 def stacked(tensors: Sequence[Tensor]) -> Tensor:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -79,9 +80,11 @@ def _coded(values: Sequence[str | None]) -> tuple[list[str | None], np.ndarray]:
 class Source:
     """Base of every layout: names, labels and splits; a layout adds how the bytes of a sample are found.
 
-    classes: names of the labels in the order of their numbers, () when there are none.
+    noun: what its samples are called. classes: names of the labels in the order of their numbers, () for none.
     refused: what stands beside the samples but is never read (links out of an archive, devices, ...), with reasons.
     """
+
+    noun = "pictures"
 
     def __init__(
         self,
@@ -109,8 +112,8 @@ class Source:
         """The encoded bytes of the segmentation mask of one sample."""
         raise NotImplementedError(f"{type(self).__name__} has no segmentation masks")
 
-    def read(self, i: int) -> Picture:
-        """The picture of one sample; raises Unreadable with the reason."""
+    def read(self, i: int) -> Any:
+        """One sample, by default a Picture; raises Unreadable with the reason."""
         return self.decoder(self.data(i))
 
     def read_for(self, i: int, size: tuple[int, int]) -> Picture | Jpeg:
@@ -170,7 +173,7 @@ class Subset(Source):
         places = np.fromiter(indices, dtype=np.int64)
         if len(places) and (places.min() < 0 or places.max() >= len(whole)):
             raise ValueError(f"place {places.max()} is outside a data set of {len(whole)} samples")
-        self.whole, self.indices = whole, places
+        self.whole, self.indices, self.noun = whole, places, whole.noun
         super().__init__(whole.origin, _Chosen(whole.items, places), whole.decoder, whole.classes, whole.refused)
 
     def data(self, i: int) -> bytes:
@@ -179,7 +182,7 @@ class Subset(Source):
     def target_data(self, i: int) -> bytes:
         return self.whole.target_data(int(self.indices[i]))
 
-    def read(self, i: int) -> Picture:
+    def read(self, i: int) -> Any:
         return self.whole.read(int(self.indices[i]))
 
     def read_for(self, i: int, size: tuple[int, int]) -> Picture | Jpeg:

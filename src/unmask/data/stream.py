@@ -1,7 +1,7 @@
 """TrainingStream: the samples of a run in an order that depends on the seed alone.
 
-Samples are numbered from the start of the run. Sample `position` is picture `sample_at(seed, position, n)`, and its
-random crop is drawn from (seed, position); so neither workers, processes, accumulation nor a restart change anything.
+Samples are numbered from the start of the run. Sample `position` is the one at `sample_at(seed, position, n)`, and its
+view is drawn from (seed, position); so neither workers, processes, accumulation nor a restart change anything.
 """
 
 from collections.abc import Iterator
@@ -11,14 +11,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from unmask.core import Batch, to_device
-from unmask.data.cache import PictureCache, decoded_bytes
-from unmask.data.card import DataCard
 from unmask.data.evaluation import EvaluationBatches, evaluation_batches
-from unmask.data.loading import Faults, TooManyUnreadable, collate, in_order
+from unmask.data.loading import Faults, TooManyUnreadable, in_order
 from unmask.data.order import number, order, sample_at, substitute
 from unmask.data.picture import Unreadable
+from unmask.data.protocols import Drawing, Facts, Reader
 from unmask.data.source import Source
-from unmask.data.views import TrainingView, blanked
 
 ATTEMPTS = 100  # replacements of one sample before the data set is given up
 
@@ -29,9 +27,19 @@ class MicroBatches(Dataset):
     """Micro-batch k of one process, and what could not be read on the way."""
 
     def __init__(
-        self, source, card, view, seed: int, batch: int, processes: int, process: int, accumulation: int, cache, raw
+        self,
+        source: Source,
+        card: Facts,
+        view: Drawing,
+        seed: int,
+        batch: int,
+        processes: int,
+        process: int,
+        accumulation: int,
+        reader: Reader,
+        deferred: bool,
     ):
-        self.source, self.card, self.view, self.cache, self.raw = source, card, view, cache, raw
+        self.source, self.card, self.view, self.reader, self.deferred = source, card, view, reader, deferred
         self.seed, self.batch = seed, batch
         self.processes, self.process, self.accumulation = processes, process, accumulation
         self.size = batch // (processes * accumulation)
@@ -42,7 +50,9 @@ class MicroBatches(Dataset):
         faults: dict[str, str] = {}
         samples = [self.sample(first + row, faults) for row in range(self.size)]
         complete = [sample for sample in samples if sample is not None]
-        return (collate(complete, None if self.raw else self.card) if len(complete) == self.size else None), faults
+        if len(complete) < self.size:
+            return None, faults
+        return self.view.collate(complete, self.card, self.deferred), faults
 
     def sample(self, position: int, faults: dict[str, str]) -> dict[str, Tensor] | None:
         """The view of the sample at this running number, or of its substitute, as drawn; None if none can be found."""
@@ -52,7 +62,7 @@ class MicroBatches(Dataset):
             i = substitute(self.seed, position, attempt, n) if attempt else sample_at(self.seed, position, n)
             try:
                 found = self.view.draw(
-                    self.cache.read(self.source, i),
+                    self.reader.read(self.source, i),
                     self.card,
                     generator.manual_seed(number("view", self.seed, position)),
                 )
@@ -72,15 +82,14 @@ class TrainingStream:
     budget: share of the samples that may be unreadable; each is replaced by another and counted in `faults`.
     cache_bytes: memory for decoded pictures, over all workers. Of a set that needs more, JPEGs of at least four times
         the size of the view are decoded anew for every view, at a reduced scale where the crop allows.
-    device: where batches are wanted. 8-bit pictures travel there, and from workers, as they are and are standardised
-        on arrival.
+    device: where batches are wanted. What a view defers, such as making real numbers of 8-bit pictures, is done there.
     """
 
     def __init__(
         self,
         source: Source,
-        card: DataCard,
-        view: TrainingView,
+        card: Facts,
+        view: Drawing,
         *,
         seed: int,
         batch: int,
@@ -104,13 +113,14 @@ class TrainingStream:
         if not 0 <= start <= steps:
             raise ValueError(f"start {start} is outside 0 to {steps} steps")
         card.check_uniform()
-        self.source, self.card, self.workers, self.device = source, card, workers, torch.device(device)
+        self.source, self.card, self.view, self.workers, self.device = source, card, view, workers, torch.device(device)
         self.start, self.steps, self.accumulation = start, steps, accumulation
-        self.faults = Faults(len(source), budget)
-        fits = decoded_bytes(card, len(source)) <= cache_bytes
-        cache = PictureCache(cache_bytes // max(workers, 1), None if fits or view.whole else view.size)
-        self.raw = card.dtype == "uint8" and (workers > 0 or self.device.type != "cpu")
-        self._batches = MicroBatches(source, card, view, seed, batch, processes, process, accumulation, cache, self.raw)
+        self.faults = Faults(len(source), budget, source.noun)
+        reader = view.reader(card, len(source), cache_bytes, workers)
+        self.deferred = view.deferred(card, workers, self.device)
+        self._batches = MicroBatches(
+            source, card, view, seed, batch, processes, process, accumulation, reader, self.deferred
+        )
 
     def __len__(self) -> int:
         return (self.steps - self.start) * self.accumulation
@@ -120,8 +130,6 @@ class TrainingStream:
         for batch, faults in in_order(self._batches, places, self.workers):
             self.faults.add(faults)
             if batch is None:
-                raise TooManyUnreadable(self.faults, len(self.source), self.faults.budget)
+                raise self.faults.too_many()
             batch = to_device(batch, self.device)
-            if self.raw:
-                batch["image"] = blanked(self.card.scaled(batch["image"]), batch.get("image_valid"))
-            yield batch
+            yield self.view.arrived(batch, self.card) if self.deferred else batch

@@ -1,6 +1,7 @@
 """Views: a picture as the network gets it. Randomness comes only from the generator that is passed."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -8,8 +9,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
+from unmask.core import Batch
+from unmask.data.cache import PictureCache, decoded_bytes
 from unmask.data.card import DataCard, native
 from unmask.data.jpeg import Jpeg
+from unmask.data.loading import blanked, collate
 from unmask.data.picture import Box, Picture, Unreadable
 
 ASPECTS = (3 / 4, 4 / 3)  # of a random crop, relative to that of the view
@@ -119,6 +123,23 @@ class TrainingView:
             found["crop"] = _crop(box, (height, width), size, self.size, mirrored)
         return found
 
+    def reader(self, card: DataCard, count: int, cache_bytes: int, workers: int) -> PictureCache:
+        """Decoded pictures are kept; of a set that needs more memory, large JPEGs are decoded anew for every view."""
+        fits = decoded_bytes(card, count) <= cache_bytes
+        return PictureCache(cache_bytes // max(workers, 1), None if fits or self.whole else self.size)
+
+    def deferred(self, card: DataCard, workers: int, device: torch.device) -> bool:
+        """8-bit pictures travel from workers and to devices as they are."""
+        return card.dtype == "uint8" and (workers > 0 or device.type != "cpu")
+
+    def collate(self, samples: Sequence[dict[str, Tensor]], card: DataCard, deferred: bool) -> Batch:
+        """The pictures of a batch, standardised unless that is deferred."""
+        return collate(samples, None if deferred else card)
+
+    def arrived(self, batch: Batch, card: DataCard) -> Batch:
+        """The pictures of a deferred batch, standardised where they are wanted."""
+        return batch | {"image": blanked(card.scaled(batch["image"]), batch.get("image_valid"))}
+
     def _box(self, height: int, width: int, noise: Float[Tensor, "k"]) -> Box:
         aspect = self.size[1] / self.size[0]
         if self.crop is None:
@@ -219,13 +240,6 @@ def framed(
         valid = torch.ones(size, dtype=torch.bool) if valid is None else valid
         image = _filled_up(image, frame, 0)
     return {"image": image} if valid is None else {"image": image, "image_valid": _filled_up(valid, frame, False)}
-
-
-def blanked(
-    image: Float[Tensor, "*batch c h w"], valid: Bool[Tensor, "*batch h w"] | None
-) -> Float[Tensor, "*batch c h w"]:
-    """The same tensor with 0 in every pixel that is not valid."""
-    return image if valid is None else image.masked_fill_(~valid.unsqueeze(-3), 0.0)
 
 
 def _cut(values: np.ndarray, box: Box) -> np.ndarray:
