@@ -19,6 +19,8 @@ VOCABULARY: dict[str, Entry] = {
     "image_valid": Entry("b h w", "True where a pixel is real, False in padding and missing data"),
     "whole": Entry("b c h w", "the whole picture resized, for masks that are made once per image"),
     "crop": Entry("b 5", "top, left, height, width of the crop in fractions of the picture; 1 if flipped"),
+    "series": Entry("b t c", "standardised per channel by the data card"),
+    "future": Entry("b h c", "the rows that follow `series`, in its units"),
     "index": Entry("b", "place of the sample in its data set"),
     "label": Entry("b", "class number"),
     "segmentation": Entry("b h w", "class number per pixel, -1 where ignored"),
