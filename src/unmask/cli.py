@@ -188,11 +188,12 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("evaluate", "Measure the features of a run on labelled data.")
     one.add_argument("run")
     one.add_argument("data", nargs="?", help="default: the data of the run")
-    one.add_argument("--with", type=_words, dest="probes", default=["knn", "linear"], metavar="PROBES")
+    one.add_argument("--with", type=_words, dest="probes", metavar="PROBES", help="default: what suits the data")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--device", default="auto")
     one.add_argument("--limit", type=int, help="use at most so many pictures of every part")
     one.add_argument("--samples", type=int, default=5000, help="codes per picture, for the likelihood")
+    one.add_argument("--horizon", type=int, default=96, help="rows to forecast, for forecasting")
     one.add_argument("--no-pixels", action="store_false", dest="pixels", help="leave the raw pixels' baseline out")
 
     one = verb("finetune", "Fine-tune the encoder of a run on labelled data.")

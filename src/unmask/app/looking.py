@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from unmask.app.catalogue import builder, complete, create, recipe
 from unmask.app.masking import mask_panel
-from unmask.app.modality import modality_of
+from unmask.app.modality import modality_of, require_pictures
 from unmask.app.pictures import save_png
 from unmask.app.runs import SNAPSHOTS, Loaded, few, load, new_file
 from unmask.app.training import divide
@@ -197,6 +197,7 @@ def view(
     progress = loaded.step / max(loaded.config.plan["steps"], 1)
     context = Context(progress, loaded.step, generator=generator)
     if masks:
+        require_pictures(loaded.config.method, "view --masks")
         figure = mask_panel(loaded.method, batch, loaded.card, masks, context)
     else:
         figure = modality_of(loaded.config.method).panel(loaded.method, batch, loaded.card, context)
@@ -212,6 +213,7 @@ def analyse(
     from unmask.app.analysis import analyse as study
 
     loaded = load(run)
+    require_pictures(loaded.config.method, "analyse")
     if not hasattr(getattr(loaded.method, "encoder", None), "grid_of"):
         raise ValueError(f"{loaded.config.method} has no encoder of tokens; analyse needs one")
     held = unseen(loaded, data)

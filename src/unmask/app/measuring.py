@@ -11,7 +11,9 @@ import torch
 
 from unmask.app.catalogue import card as about
 from unmask.app.catalogue import recipe
+from unmask.app.forecasting import HORIZON, forecast
 from unmask.app.looking import batches_of, pictures_of, unseen
+from unmask.app.modality import modality_of, require_pictures
 from unmask.app.runs import Loaded, few, load, write_json
 from unmask.app.watching import spread
 from unmask.core import Batch
@@ -31,6 +33,7 @@ from unmask.train.engine import choose_device, choose_precision
 
 EVALUATION = "evaluation.json"
 LIKELIHOOD = "likelihood"  # a measure of the method itself, not of its features
+FORECASTING = "forecasting"  # of time series
 CROP = (0.08, 1.0)  # share of the area of a random crop in MAE's fine-tuning
 UNREADABLE = 1.0  # share of the pictures that may be left out; they are named in the result
 
@@ -39,15 +42,17 @@ def evaluate(
     run: str | Path,
     data: str | Path | None = None,
     *,
-    probes: Sequence[str] = ("knn", "linear"),
+    probes: Sequence[str] | None = None,
     seed: int = 0,
     device: str = "auto",
     limit: int | None = None,
     pixels: bool = True,
     samples: int = SAMPLES,
+    horizon: int = HORIZON,
 ) -> Report:
     """Probes every block on labelled data, chooses the block on validation and reports its test score.
 
+    probes: default "knn" and "linear" for pictures, "forecasting" for time series: errors on the next `horizon` rows.
     The probe "likelihood" needs no labels: nats per picture and bits per dimension of the test part (without one, of
     the validation part, or of what was held out), from `samples` codes per picture.
 
@@ -58,12 +63,16 @@ def evaluate(
     """
     loaded = load(run)
     device_ = choose_device(device)
+    kind = modality_of(loaded.config.method)
+    probes = kind.PROBES if probes is None else probes
+    if FORECASTING in probes and FORECASTING not in kind.PROBES:
+        raise ValueError(f"{loaded.config.method} works on {kind.NOUN}; forecasting needs a method for time series")
     source = pictures_of(loaded, data)
     parts = {
         name: batches_of(loaded, part, targets="segmentation" in probes)
         for name, part in divided(source, loaded.config.data["split"], limit).items()
     }
-    labelled_probes = [name for name in probes if name != LIKELIHOOD]
+    labelled_probes = [name for name in probes if name not in (LIKELIHOOD, FORECASTING)]
     if labelled_probes or not probes:
         report = probe(
             loaded.method,
@@ -83,8 +92,11 @@ def evaluate(
         generator = torch.Generator().manual_seed(seed)
         report = replace(report, likelihood=likelihood(loaded.method, asked, samples, generator, device_))
     faults = [name for part in parts.values() for name in part.faults]
+    if FORECASTING in probes:
+        found, left_out = forecast(loaded, data, horizon, limit, device_)
+        report, faults = replace(report, forecasting=found), [*faults, *left_out]
     if faults:
-        left = f"left out {len(faults)} pictures that cannot be used: {few(faults)}"
+        left = f"left out {len(faults)} {source.noun} that cannot be used: {few(faults)}"
         report = replace(report, note="; ".join(filter(None, (report.note, left))))
     try:
         write_json(Path(run) / EVALUATION, report.to_json())
@@ -119,6 +131,7 @@ def finetune(
     if epochs < 1 or batch < 1:
         raise ValueError(f"epochs {epochs} and batch {batch} must be at least 1")
     loaded = load(run)
+    require_pictures(loaded.config.method, "finetune")
     chosen = choose_device(device)
     source = pictures_of(loaded, data)
     parts = labelled(source, loaded.config.data["split"], seed)

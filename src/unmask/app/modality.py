@@ -75,6 +75,12 @@ class Modality(Protocol):
         """The card for a report: facts, and one row for every channel."""
 
 
+def require_pictures(slug: str, what: str) -> None:
+    """Raises ValueError for a method of other data; `what` is the verb that asks."""
+    if about(slug).data != "image":
+        raise ValueError(f"{slug} works on {modality_of(slug).NOUN}, and {what} is for pictures")
+
+
 def modality(kind: str) -> Modality:
     """The module of this kind of data."""
     return cast(Modality, importlib.import_module(f"unmask.app.modalities.{kind}"))

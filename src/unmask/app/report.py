@@ -56,7 +56,7 @@ def write_report(
     title = f"{config.method} on {Path(card.origin).name or card.origin}"
     sections = [
         f"<h1>{escape(redact(title))}</h1><p class=note>{_summary(config, card, rows)}</p>",
-        f"<p class=advice>{escape(advice(rows))}</p>" if rows else "",
+        f"<p class=advice>{escape(advice(rows, modality_of(config.method).NOUN))}</p>" if rows else "",
         _section("What was trained on what", _trained(config, card)),
         _section("Did it learn?", _curves(rows)),
         _section("What it predicts", _pictures(run / "pictures")),
@@ -157,9 +157,20 @@ def _evaluation(evaluation: Mapping[str, Any] | None) -> str:
     first = next(iter(reports.values()))
     said = [f"usual for {first['title']}: {first['usual']}" if first.get("usual") else "", first.get("note") or ""]
     notes = "".join(f"<p class=note>{escape(words)}</p>" for words in said if words)
-    return (
-        f"<div class=wide>{_table(_tests(reports))}<h3>Validation, after each block</h3>{_blocks(reports)}</div>{notes}"
-    )
+    forecasts = "".join(_forecasts(title, report.get("forecasting")) for title, report in reports.items())
+    if not any(report["outcomes"] for report in reports.values()):
+        return f"<div class=wide>{forecasts}</div>{notes}"
+    probes = f"{_table(_tests(reports))}<h3>Validation, after each block</h3>{_blocks(reports)}"
+    return f"<div class=wide>{probes}{forecasts}</div>{notes}"
+
+
+def _forecasts(title: str, found: Mapping[str, Any] | None) -> str:
+    """Errors of forecasts, beside those of the rules that need no network."""
+    if not found:
+        return ""
+    rows = [{"forecast": name, **scores} for name, scores in found["scores"].items()]
+    words = f"the next {found['horizon']} rows of {found['windows']:,} test windows, on the standardised scale"
+    return f"<h3>Forecasting, {escape(title)}: {escape(words)}</h3>{_table(rows)}"
 
 
 def _tests(reports: Mapping[str, Any]) -> list[dict[str, str]]:

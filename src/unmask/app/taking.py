@@ -4,6 +4,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from unmask.app.modality import require_pictures
 from unmask.app.runs import load, read_config
 from unmask.train.checkpoint import newest
 
@@ -18,6 +19,7 @@ def export(run: str | Path, to: str, out: str | Path, *, encoder_only: bool = Fa
     """
     if to not in TARGETS:
         raise ValueError(f"export to {to!r} is unknown; choose one of {', '.join(TARGETS)}")
+    require_pictures(read_config(Path(run)).method, f"export to {to}")
     loaded = load(run)
     module = importlib.import_module(f"unmask.interop.{to}")
     information = {"method": loaded.config.method, "step": loaded.step, **loaded.config.versions}

@@ -15,7 +15,7 @@ import torch
 from unmask.app.catalogue import builder, complete, create, recipe
 from unmask.app.compiling import compile_blocks
 from unmask.app.masking import MaskLike, keep, kept, use_mask
-from unmask.app.modality import modality_of
+from unmask.app.modality import modality_of, require_pictures
 from unmask.app.runs import (
     Config,
     changes,
@@ -41,6 +41,7 @@ from unmask.train.loop import Run, train
 from unmask.train.plan import Plan, make_plan
 from unmask.train.trackers import Logs
 
+VALUES = "the same names, other values"
 HELD_OUT, HELD_OUT_MOST = 0.05, 512  # share, and most, of the samples never trained on where the data has no split
 
 
@@ -96,6 +97,8 @@ def pretrain(
     if model is not None:
         settings["model"] = model
     settings = read_settings(builder(method), settings)
+    if mask is not None:
+        require_pictures(method, "a mask given by hand")
     create_check(method, settings, mask)
     chosen = choose_device(device)
     precision = choose_precision(precision, chosen)
@@ -179,7 +182,7 @@ def resume(
             if not accept_data_change:
                 raise ValueError(
                     f"the data of {data or config.data['spec']} has changed since the run began: {len(training)}"
-                    f" {source.noun} now, {card.count} then ({changes(run, training)}); restore it, or pass"
+                    f" {source.noun} now, {card.count} then ({changes(run, training) or VALUES}); restore it, or pass"
                     " --accept-data-change"
                 )
             card = replace(cast(Any, card), fingerprint=training.fingerprint(), count=len(training))

@@ -59,7 +59,7 @@ class Watcher:
         context = Context(progress=progress, step=step, epoch=progress * self._epochs())
         numbers = self.kind.look(method, self.batches, self.plan["seed"], self.device, context, self.references)
         self.history.append(numbers)
-        sentence = advice(self.history)
+        sentence = advice(self.history, self.kind.NOUN)
         self.say(f"step {step}: {sentence}")
         (self.out / "advice.txt").write_text(sentence + "\n")
         self._draw(method, context)

@@ -178,10 +178,11 @@ def _labelled(table: FeatureTable) -> FeatureTable:
     return table if table.labels is None else table.take((table.labels >= 0).nonzero().squeeze(-1))
 
 
-def advice(history: list[dict]) -> str:
+def advice(history: list[dict], noun: str = "pictures") -> str:
     """One plain sentence on how the run is doing, by fixed rules from the rows that were logged.
 
     history: rows in order, with `kind` "held_out" (what `held_out` returned) or "train" (`step`, `loss`).
+    noun: what the samples are called.
     """
     rows = [_numbers(row) for row in history if row.get("kind", "held_out") == "held_out" and "loss" in row]
     if rows and not math.isfinite(rows[-1]["loss"]):
@@ -190,7 +191,7 @@ def advice(history: list[dict]) -> str:
     if len(rows) < 2 or rows[-1].get("progress", 1.0) < EARLY:
         return f"too early to tell: {len(rows)} held-out measurement(s), {_share(rows)} of the run; look again later."
     train = [float(row["loss"]) for row in history if row.get("kind") == "train" and "loss" in row]
-    return _worse(rows, train) or _collapsing(rows) or _trivial(rows) or _trend(rows)
+    return _worse(rows, train, noun) or _collapsing(rows, noun) or _trivial(rows) or _trend(rows)
 
 
 def _numbers(row: dict) -> Numbers:
@@ -202,20 +203,21 @@ def _share(rows: list[dict]) -> str:
     return f"{100 * rows[-1].get('progress', 0.0):.0f} %" if rows else "0 %"
 
 
-def _worse(rows: list[dict], train: list[float]) -> str | None:
+def _worse(rows: list[dict], train: list[float], noun: str) -> str | None:
     """The held-out loss has risen twice in a row above its best."""
     best = min(rows, key=lambda row: row["loss"])
     if min(row["loss"] for row in rows[-2:]) <= best["loss"] * (1 + WORSE):
         return None
     rise = 100 * (rows[-1]["loss"] / best["loss"] - 1)
     found = f"the held-out loss is {rise:.0f} % above its best at step {best['step']:.0f}"
+    crops = ", stronger crops" if noun == "pictures" else ""
     quarter = max(len(train) // 4, 1)
     if len(train) >= 4 and sum(train[-quarter:]) < sum(train[-2 * quarter : -quarter]):
-        return f"memorising: {found} while the training loss falls; use more pictures, stronger crops or fewer epochs."
+        return f"memorising: {found} while the training loss falls; use more {noun}{crops} or fewer epochs."
     return f"getting worse: {found}; lower the learning rate, warm up longer or clip gradients."
 
 
-def _collapsing(rows: list[dict]) -> str | None:
+def _collapsing(rows: list[dict], noun: str) -> str | None:
     """Both the rank and the spread of the features have lost half of their best values."""
     now = rows[-1]
     if "rankme" not in now or not all(
@@ -224,7 +226,7 @@ def _collapsing(rows: list[dict]) -> str | None:
         return None
     best = max(row["rankme"] for row in rows)
     return (
-        f"collapsing: the features use {now['rankme']:.0f} directions, at best they used {best:.0f}, and pictures look "
+        f"collapsing: the features use {now['rankme']:.0f} directions, at best they used {best:.0f}, and {noun} look "
         "more and more alike to the encoder; go back to an earlier checkpoint and lower the learning rate."
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -37,6 +38,7 @@ class Report:
 
     samples: how many of every part. usual: what the method's card says that probes normally give.
     note: how a missing part was made. likelihood: what `evaluate.likelihood` found on the test part, if it was asked.
+    forecasting: "horizon", "windows" of the test part and "scores", each with "mse" and "mae", if it was asked.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -45,6 +47,7 @@ class Report:
     usual: str = ""
     note: str = ""
     likelihood: dict[str, float] = field(default_factory=dict)
+    forecasting: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Outcome:
         """The outcome of the probe with that name."""
@@ -60,6 +63,7 @@ class Report:
     def to_text(self) -> str:
         """A table for reading: validation scores by block in percent, `*` at the chosen one, and the test scores."""
         tail = [self._likelihood()] if self.likelihood else []
+        tail += [self._forecasting()] if self.forecasting else []
         if not self.outcomes:
             return "\n".join(filter(None, [*tail, self.note]))
         depth = max(max(outcome.validation) for outcome in self.outcomes)
@@ -85,6 +89,12 @@ class Report:
             f" {found['bits_per_dim']:.4f} bits per dimension; {found['pictures']:,} pictures,"
             f" {found['samples']:,} samples each"
         )
+
+    def _forecasting(self) -> str:
+        found = self.forecasting
+        head = f"the next {found['horizon']} rows of {found['windows']:,} test windows, on the standardised scale"
+        rows = [f"{name:24}{s['mse']:>9.4f}{s['mae']:>9.4f}" for name, s in found["scores"].items()]
+        return "\n".join([head, f"{'':24}{'MSE':>9}{'MAE':>9}", *rows])
 
 
 def evaluate(

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from unmask.app.catalogue import source_hash
+from unmask.app.catalogue import complete, source_hash
 from unmask.app.measuring import evaluate
+from unmask.app.modality import modality_of
 from unmask.app.runs import versions, write_json
 from unmask.app.training import divide, pretrain, resume
-from unmask.data.sources import open_source
 
 RUN, NUMBERS, ARMS = "run", "numbers", "arms"
 
@@ -66,6 +66,7 @@ class Laboratory:
     limit: training pictures. test: pictures of each part for the probes. cache: folder of the runs.
     arms: folder of what was measured, one small file per arm and seed; it can be kept and shared without the runs.
     pixels: probe raw pixels as well. jobs: arms trained at the same time, each in a process with one thread.
+    method: one that works on data of this kind.
     """
 
     data: Path
@@ -77,11 +78,13 @@ class Laboratory:
     say: Callable[[str], None] = print
     pixels: bool = True
     jobs: int = 1
+    method: str = "mae"
     fingerprint: str = field(init=False)
     count: int = field(init=False)  # training pictures there are, of at most `limit`
 
     def __post_init__(self):
-        training, _ = divide(open_source(self.data), None, self.limit)
+        source = modality_of(self.method).open_data(self.data, {}, complete(self.method, {}))
+        training, _ = divide(source, None, self.limit)
         self.fingerprint, self.count = training.fingerprint(), len(training)
 
     def key(self, arm: Arm, seed: int) -> str:

@@ -35,7 +35,7 @@ def prove(
     study: instead of a system's, an experiment over many of them, such as "masks", on every data set that it names.
     What was measured of finished arms is kept in the folder `arms` beside the results and shared between proofs; runs
     are kept in the cache, and an interrupted proof goes on where it was. A claim that does not show is written down
-    as such. jobs: arms trained at the same time, each with one thread.
+    as such. jobs: arms trained at the same time, each with one thread. Data other than the preset's are named as DATA.
     """
     module = _module(slug, study)
     chosen = scale(preset)
@@ -45,9 +45,11 @@ def prove(
         raise ValueError(f"{jobs} jobs train nothing; give at least 1")
     folders = Path(cache or CACHE).expanduser(), Path(out) / ARMS
     report: dict[str, Any] = {"result": [], "claims": [], "numbers": {}}
-    for name in [chosen.data] if study is None else module.DATA:
+    for name in getattr(module, "DATA", (chosen.data,)):
         place = _place(data, name)
-        laboratory = Laboratory(place, chosen.limit, chosen.test, *folders, device, say, jobs=jobs)
+        laboratory = Laboratory(
+            place, chosen.limit, chosen.test, *folders, device, say, jobs=jobs, method=slug or "mae"
+        )
         findings = module.prove(laboratory, chosen, list(range(seeds)))
         title = slug or f"study-{study}-{place.stem}"
         path = write_result(Path(out), title, preset, laboratory, findings, slug or f"--study {study}")

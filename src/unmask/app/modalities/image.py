@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOUN = Source.noun
-PROBES = ("knn", "linear")
+PROBES: tuple[str, ...] = ("knn", "linear")
 USAGE = (
     "evaluate {run} {data} --with knn,linear",
     "finetune {run} {data} --out classifier",
