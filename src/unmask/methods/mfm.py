@@ -9,8 +9,9 @@ Reference: Jiahao000/MFM, models/{mfm,frequency_loss}.py, data/{data_mfm,random_
 Differs: the radius follows the size of the pictures, 16 at 224 pixels. Blur is an isotropic Gaussian of deviation 5 and
 noise Gaussian of deviation 75, as in the released configurations; the other kernels and the Poisson noise that its
 code knows, weights of the loss and a deeper decoder, none of which they use, are left out. The configuration of
-ResNet-50 keeps low frequencies of 0.3 of the pictures (`corruption_low`), with batches of the same recipe. The class
-token has no position of its own. Padding is filled with the data's mean and counts as predicted without error.
+ResNet-50 keeps low frequencies of 0.3 of the pictures (`corruption_low`), with batches of the same recipe. Positions
+are fixed; the released ones are learned (`positions`), also one for the class token. Padding is filled with the data's
+mean and counts as predicted without error.
 """
 
 from typing import Any
