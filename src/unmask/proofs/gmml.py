@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from unmask.proofs.cost import step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
+from unmask.proofs.few_labels import few_labels
 from unmask.proofs.presets import Preset
-from unmask.proofs.self_guided_mae import step_cost_ratio
-from unmask.proofs.spark import few_labels
 
 PICTURES = 5000  # that are pretrained on at most
 PROBES = ("few labels", "knn", "linear")

@@ -16,9 +16,9 @@ import torch
 
 from unmask.core import Context
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
+from unmask.proofs.few_labels import few_labels
 from unmask.proofs.held_out import trained_and_tested
 from unmask.proofs.presets import Preset
-from unmask.proofs.spark import few_labels
 
 SLUG = "mp3_position_prediction"
 PROBES = ("few labels", "knn", "linear")

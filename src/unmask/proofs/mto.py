@@ -7,9 +7,9 @@ and the relative area under the curve: accuracy over the epochs above the untrai
 
 from collections.abc import Sequence
 
+from unmask.proofs.cost import step_cost_ratio
 from unmask.proofs.experiment import Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
-from unmask.proofs.self_guided_mae import step_cost_ratio
 
 PROBES = ("knn", "linear")
 SHARES = (0.25, 0.5, 1.0)

@@ -18,9 +18,9 @@ from unmask.app.watching import spread
 from unmask.core import Batch, Context, Features, Method
 from unmask.evaluate.features import extract
 from unmask.evaluate.knn import knn_accuracy
+from unmask.proofs.cost import step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.presets import Preset
-from unmask.proofs.self_guided_mae import step_cost_ratio
 from unmask.train.engine import choose_device
 
 KNOWN = 5000  # labelled training pictures among which neighbours are sought
