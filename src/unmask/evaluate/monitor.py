@@ -255,7 +255,8 @@ def _trend(rows: list[dict]) -> str:
     """The run beats every trivial prediction: does it still improve?"""
     now = rows[-1]
     if "explained_variance" not in now:
-        return f"learning: the held-out loss is {now['loss']:.3g}, at the start it was {rows[0]['loss']:.3g}."
+        found = f"the held-out loss is {now['loss']:.3g}, at the start it was {rows[0]['loss']:.3g}"
+        return f"learning: {found}." if now["loss"] < rows[0]["loss"] else f"not learning yet: {found}."
     beats = {name: now[f"beats/{name}"] for name in PREDICTORS}
     hardest = min(beats, key=lambda name: beats[name])
     found = f"its error is {100 * beats['nearest']:.0f} % below {PREDICTORS['nearest']}"
