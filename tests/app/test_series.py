@@ -169,6 +169,10 @@ def test_windows_with_missing_values_count_against_the_budget(tmp_path, sentence
     assert json.loads((tmp_path / "b" / "replaced.json").read_text())
 
 
+def test_a_table_for_a_method_of_pictures_is_refused_with_what_to_do(data, sentence):
+    assert "time series need a --method for them" in sentence("inspect", data)
+
+
 def test_pictures_cannot_be_forecast(tmp_path, sentence):
     from small_run import make_pictures, pretrain
 

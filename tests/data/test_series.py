@@ -173,6 +173,12 @@ def test_windows_with_missing_values_are_refused_named_and_counted(tmp_path):
         list(evaluation_batches(source, card, SeriesView(10)))
 
 
+def test_a_channel_without_a_number_in_its_training_rows_is_refused(tmp_path):
+    rows = ["a,b", *(f"{i},{i if i >= 90 else ''}" for i in range(100))]
+    with pytest.raises(ValueError, match=r"column 'b' of .* has no number in its training rows"):
+        inspect_series(open_series(write(tmp_path / "late.csv", rows), 10))
+
+
 def test_changed_values_change_the_fingerprint_also_of_a_part(tmp_path, table):
     before = open_series(table, 10)
     part = before.subset([1, 2]).subset([0])
@@ -199,8 +205,15 @@ def test_tables_that_are_none_get_one_sentence(tmp_path, rows, words):
         read_tables(write(tmp_path / "bad.csv", rows))
 
 
+def test_a_series_that_is_shorter_than_a_window_is_named(tmp_path):
+    for name, rows in (("a", 100), ("b", 8)):
+        write(tmp_path / f"{name}.csv", hours(rows))
+    with pytest.raises(ValueError, match=r"b.csv has 8 rows, too few for a window of 10"):
+        open_series(tmp_path, 10)
+
+
 def test_other_mistakes_get_one_sentence(tmp_path, table):
-    with pytest.raises(ValueError, match="at most 100 rows in a series, too few for a window of 500"):
+    with pytest.raises(ValueError, match=r"load.csv has 100 rows, too few for a window of 500"):
         open_series(table, 500)
     with pytest.raises(FileNotFoundError, match=r"DATA is a \.csv"):
         open_series(tmp_path / "none.csv", 10)

@@ -71,16 +71,16 @@ class SeriesSource(Source):
         size = (length + horizon) * len(self.channels) * np.dtype(np.float32).itemsize
         for number, (table, ends) in enumerate(zip(tables, self.borders, strict=True)):
             digits = len(str(len(table.values)))
-            for first, part in _windows(ends, length, horizon):
+            found = list(_windows(ends, length, horizon))
+            if not found:
+                raise ValueError(
+                    f"{table.name} has {len(table.values)} rows, too few for a window of {length + horizon} in any"
+                    " part; set a smaller length or leave it out"
+                )
+            for first, part in found:
                 items.append(Item(f"{table.name}[{first:0{digits}d}]", None, part, size))
                 places.append((number, first))
         super().__init__(origin, Listing(items), classes=())
-        if not items:
-            longest = max(len(table.values) for table in tables)
-            raise ValueError(
-                f"{origin} has at most {longest} rows in a series, too few for a window of {length + horizon} in any"
-                " part; set a smaller length"
-            )
         self._places = np.array(places)
 
     def read(self, i: int) -> Float32[np.ndarray, "t c"]:

@@ -122,10 +122,10 @@ def inspect_series(source: Source) -> SeriesCard:
     """The card of the windows of `source`; its statistics are those of all training rows of the series."""
     whole = whole_series(source)
     values = np.where(np.isfinite(rows := whole.training_rows()), rows, np.nan)
-    if empty := [
-        name for name, lost in zip(whole.channels, np.isnan(values).all(axis=0).tolist(), strict=True) if lost
-    ]:
-        raise ValueError(f"column {empty[0]!r} of {whole.origin} has no number in its training rows; leave it out")
+    empty = np.flatnonzero(np.isnan(values).all(axis=0))
+    if len(empty):
+        name = whole.channels[empty[0]]
+        raise ValueError(f"column {name!r} of {whole.origin} has no number in its training rows; leave it out")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         statistics = {

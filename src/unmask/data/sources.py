@@ -90,6 +90,8 @@ def _file(text: str, path: Path, decoder: Decoder) -> Source:
         return FileSource(text, path.parent, sizes, decoder, {})
     if suffix in (".tar", ".parquet") or is_picture(path.name):
         return _files(text, path.parent, {path.name: path.stat().st_size}, decoder, {})
+    if suffix == ".csv":
+        raise ValueError(f"{text} is a table, not pictures; time series need a --method for them, see `unmask methods`")
     if ".tar" in path.suffixes or suffix in (".tgz", ".zip"):
         raise ValueError(f"{text} is compressed; unpack it, or pack it again as a plain .tar, which is read in place")
     raise ValueError(f"{text} is not a kind of file that is known; DATA is {LAYOUTS}")
