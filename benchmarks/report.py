@@ -140,10 +140,11 @@ def draw() -> None:
         return
     names = list(dict.fromkeys(name for report in found for name in report["arms"]))
     figure, axes = plt.subplots(figsize=(8, 3.2))
+    wide = 0.8 / len(names)
     for k, name in enumerate(names):
-        places = [i + (k - (len(names) - 1) / 2) * 0.25 for i, r in enumerate(found) if name in r["arms"]]
+        places = [i + (k - (len(names) - 1) / 2) * wide for i, r in enumerate(found) if name in r["arms"]]
         rates = [r["arms"][name]["pictures per second"] for r in found if name in r["arms"]]
-        axes.bar(places, rates, 0.24, label=name)
+        axes.bar(places, rates, 0.95 * wide, label=name)
     axes.set_xticks(range(len(found)), [setting(r).replace(", ", "\n") for r in found])
     axes.set_ylabel("pictures per second")
     axes.legend(frameon=False)
