@@ -3,7 +3,7 @@
 import pytest
 
 from small_run import SIZES, make_pictures, without_drawing  # noqa: F401
-from unmask.proofs import gmml, spark
+from unmask.proofs import few_labels, gmml
 from unmask.proofs.experiment import Laboratory
 from unmask.proofs.presets import PRESETS, Preset
 
@@ -22,8 +22,8 @@ def test_single_patches_are_groups_whose_largest_side_is_a_patch():
 def test_it_runs_in_small(tmp_path, monkeypatch):
     monkeypatch.setattr(gmml, "step_cost_ratio", lambda *_: 2.0)
     monkeypatch.setattr(gmml, "PICTURES", 16)
-    monkeypatch.setattr(spark, "LABELS", 16)
-    monkeypatch.setattr(spark, "EPOCHS", 1)
+    monkeypatch.setattr(few_labels, "LABELS", 16)
+    monkeypatch.setattr(few_labels, "EPOCHS", 1)
     data = make_pictures(tmp_path / "pictures")
     preset = Preset("pictures", 20, 10, {"model": "16x2x2", **SIZES}, epochs=1, lr=1e-3, batch=8, warmup=0.1)
     laboratory = Laboratory(data, 20, 10, tmp_path / "runs", tmp_path / "arms", "cpu", lambda _: None, pixels=False)

@@ -3,7 +3,7 @@
 import pytest
 
 from small_run import make_pictures, without_drawing  # noqa: F401
-from unmask.proofs import mp3_position_prediction, spark
+from unmask.proofs import few_labels, mp3_position_prediction
 from unmask.proofs.experiment import Laboratory
 from unmask.proofs.presets import PRESETS, Preset
 
@@ -22,8 +22,8 @@ def test_arms_differ_in_one_thing_each():
 @pytest.mark.usefixtures("without_drawing")
 def test_it_runs_in_small(tmp_path, monkeypatch):
     monkeypatch.setattr(mp3_position_prediction, "SHARES", (0.0,))
-    monkeypatch.setattr(spark, "LABELS", 16)
-    monkeypatch.setattr(spark, "EPOCHS", 1)
+    monkeypatch.setattr(few_labels, "LABELS", 16)
+    monkeypatch.setattr(few_labels, "EPOCHS", 1)
     data = make_pictures(tmp_path / "pictures")
     preset = Preset("pictures", 20, 10, {**SETTINGS, "decoder_heads": 2}, epochs=1, lr=1e-3, batch=8, warmup=0.1)
     laboratory = Laboratory(data, 20, 10, tmp_path / "runs", tmp_path / "arms", "cpu", lambda _: None, pixels=False)
