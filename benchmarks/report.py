@@ -96,10 +96,11 @@ def rest_table() -> str:
     rows = []
     processes = result("processes")
     if processes:
-        form = "{:.0%}"
-        rows.append(
-            ["two processes of one thread against one, same total batch", spread(processes, "efficiency", form)]
-        )
+        for name, words in (
+            ("machine", "two trainings at once, one thread each, against twice one alone"),
+            ("loop", "one training of two processes against two that know nothing of each other"),
+        ):
+            rows.append([words, spread(processes[name], "efficiency", "{:.0%}")])
     memory = result("evaluation_memory")
     for name, found in (memory or {"probes": {}})["probes"].items():
         size = memory["options"]  # type: ignore[index]
