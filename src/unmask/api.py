@@ -43,10 +43,7 @@ def describe(verb: str, result: Any) -> str:
     if verb == "methods" and isinstance(result, list):
         return _table(result)
     if verb == "prove":
-        rows = [
-            f"{'holds   ' if c['holds'] else 'NOT SEEN'}  {c['claim']}: {_numbers(c['numbers'])}"
-            for c in result["claims"]
-        ]
+        rows = [f"{_verdict(c['holds'])}  {c['claim']}: {_numbers(c['numbers'])}" for c in result["claims"]]
         return "\n".join([*rows, f"written to {', '.join(result['result'])}"])
     if verb == "analyse":
         from unmask.app.analysis import summary

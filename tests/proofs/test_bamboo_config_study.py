@@ -3,7 +3,7 @@
 import pytest
 
 from small_run import make_pictures, without_drawing  # noqa: F401
-from unmask.proofs import bamboo_config_study
+from unmask.proofs import bamboo_config_study, few_labels
 from unmask.proofs.experiment import Laboratory
 from unmask.proofs.presets import PRESETS, Preset
 
@@ -22,8 +22,8 @@ def test_arms_differ_in_depth_and_training_alone():
 @pytest.mark.usefixtures("without_drawing")
 def test_it_runs_in_small(tmp_path, monkeypatch):
     monkeypatch.setattr(bamboo_config_study, "TIMES", (1, 2))
-    monkeypatch.setattr(bamboo_config_study, "LABELS", 16)
-    monkeypatch.setattr(bamboo_config_study, "EPOCHS", 1)
+    monkeypatch.setattr(few_labels, "LABELS", 16)
+    monkeypatch.setattr(few_labels, "EPOCHS", 1)
     data = make_pictures(tmp_path / "pictures")
     preset = Preset("pictures", 20, 10, {**SETTINGS, "decoder_heads": 2}, epochs=1, lr=1e-3, batch=8, warmup=0.1)
     laboratory = Laboratory(data, 20, 10, tmp_path / "runs", tmp_path / "arms", "cpu", lambda _: None, pixels=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from unmask.proofs import experiment
-from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, write_result
+from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, comparisons, difference, write_result
 
 SETTINGS = {"model": "16x1x2", "patch_size": 4, "image_size": 8, "decoder_width": 16, "decoder_depth": 1}
 ARM = Arm("mae", "mae", {**SETTINGS, "decoder_heads": 2}, epochs=1, lr=1e-3, batch=32, warmup=0.1)
@@ -81,3 +81,9 @@ def test_arms_trained_at_the_same_time_give_the_numbers_of_arms_in_turn(laborato
     parallel = replace(laboratory, cache=tmp_path / "runs", arms=tmp_path / "arms", jobs=2, say=print)
     (found,) = parallel.run([ARM], [0])["mae"]
     assert {k: v for k, v in found.items() if k != "seconds"} == {k: v for k, v in numbers.items() if k != "seconds"}
+
+
+def test_comparisons_say_for_every_probe_which_arm_is_clearly_above_which():
+    arms = {"a": [{"knn": 0.5, "linear": 0.5}] * 3, "b": [{"knn": 0.4, "linear": 0.6}] * 3}
+    found = comparisons(arms, ("knn", "linear"), [("a", "b", "a above b")])
+    assert [(claim.claim, claim.holds) for claim in found] == [("knn: a above b", True), ("linear: a above b", False)]

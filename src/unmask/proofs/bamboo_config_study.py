@@ -7,28 +7,25 @@ network as pretrained and as learned from scratch; kNN and linear accuracy as in
 """
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 
-from unmask.app.looking import batches_of, pictures_of
-from unmask.app.measuring import labelled
 from unmask.app.runs import load
-from unmask.app.watching import spread
 from unmask.core import Batch
 from unmask.evaluate.finetune import FineTune, FineTuned, finetune
 from unmask.evaluate.mixing import Mixing
 from unmask.parts.nets.transformer import Record
 from unmask.parts.ops.smoothing import detail_share
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
+from unmask.proofs.few_labels import BATCH, few_batches
 from unmask.proofs.presets import Preset
 from unmask.train.engine import choose_device
 
 TIMES = (1, 2, 4)
-LABELS, EPOCHS, BATCH = 1000, 40, 64  # training pictures that are fine-tuned on, and how
 PROBES = ("few labels", "knn", "linear")
 
 
@@ -71,11 +68,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
 def taught(laboratory: Laboratory, arm: Arm, seed: int) -> dict[str, float]:
     """Test accuracy after fine-tuning on a few labels, and the detail in the last block before and after it."""
     loaded = load(laboratory.trained(arm, seed))
-    parts = labelled(pictures_of(loaded, laboratory.data), loaded.config.data["split"], seed)
-    counts = {"train": LABELS, "validation": LABELS, "test": laboratory.test}
-    batches: dict[str, Iterable[Batch]] = {
-        name: batches_of(loaded, spread(part, min(counts[name], len(part)))) for name, part in parts.items()
-    }
+    batches, epochs = few_batches(laboratory, loaded, seed)
     some = next(iter(batches["test"]))
     after: list[float] = []
 
@@ -86,7 +79,7 @@ def taught(laboratory: Laboratory, arm: Arm, seed: int) -> dict[str, float]:
         return found
 
     before = last_detail(loaded.method, some)
-    probe = FineTune(min(EPOCHS, max(1, round(EPOCHS * len(parts["train"]) / LABELS))), BATCH, tune, seed=seed)
+    probe = FineTune(epochs, BATCH, tune, seed=seed)
     accuracy = probe.run(loaded.method, batches, choose_device(laboratory.device)).test
     return {"few labels": accuracy, "detail before": before, "detail after": after[0]}
 

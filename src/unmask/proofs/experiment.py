@@ -207,6 +207,18 @@ def clear(found: dict[str, float], least: float = 0.0) -> bool:
     return found["mean"] - found["spread"] / 3**0.5 > least
 
 
+def comparisons(
+    arms: dict[str, list[dict[str, float]]], probes: Sequence[str], pairs: Sequence[tuple[str, str, str]]
+) -> list[Claim]:
+    """For every probe and every pair of arms the claim, in words, that the first is clearly above the second."""
+    claims = []
+    for probe in probes:
+        for first, second, words in pairs:
+            gain = difference(arms, first, second, probe)
+            claims.append(Claim(f"{probe}: {words}", clear(gain), gain))
+    return claims
+
+
 @dataclass
 class Findings:
     """What a proof found. numbers: per arm, one row per seed. extra: anything else worth keeping."""

@@ -1,11 +1,11 @@
 """What an arm's encoder is worth when few pictures have labels: fine-tuned as a whole on a thousand of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from unmask.app.looking import batches_of, pictures_of
 from unmask.app.measuring import labelled
-from unmask.app.runs import load
+from unmask.app.runs import Loaded, load
 from unmask.app.watching import spread
 from unmask.core import Batch
 from unmask.evaluate.finetune import FineTune, finetune
@@ -17,14 +17,29 @@ LABELS = 1000  # training pictures that are fine-tuned on
 EPOCHS, BATCH = 40, 64
 
 
+def add_few_labels(
+    laboratory: Laboratory, arms: Sequence[Arm], seeds: Sequence[int], numbers: dict[str, list[dict[str, float]]]
+) -> None:
+    """Adds the accuracy to the row of every arm and seed; it is measured once."""
+    for arm in arms:
+        for seed, row in zip(seeds, numbers[arm.name], strict=True):
+            row["few labels"] = laboratory.noted(arm, seed, "few labels", partial(few_labels, laboratory, arm, seed))
+
+
 def few_labels(laboratory: Laboratory, arm: Arm, seed: int) -> float:
     """Test accuracy of the arm's encoder, fine-tuned on a few labelled pictures of every class."""
     loaded = load(laboratory.trained(arm, seed))
+    batches, epochs = few_batches(laboratory, loaded, seed)
+    tune = partial(finetune, layer_decay=1.0, drop_path=0.0, mixing=Mixing(0, 0, seed=seed))
+    probe = FineTune(epochs, BATCH, tune, seed=seed)
+    return probe.run(loaded.method, batches, choose_device(laboratory.device)).test
+
+
+def few_batches(laboratory: Laboratory, loaded: Loaded, seed: int) -> tuple[dict[str, Iterable[Batch]], int]:
+    """The few labelled pictures, all of the test part, and how many epochs to fine-tune on them."""
     parts = labelled(pictures_of(loaded, laboratory.data), loaded.config.data["split"], seed)
     counts = {"train": LABELS, "validation": LABELS, "test": laboratory.test}
     batches: dict[str, Iterable[Batch]] = {
         name: batches_of(loaded, spread(part, min(counts[name], len(part)))) for name, part in parts.items()
     }
-    tune = partial(finetune, layer_decay=1.0, drop_path=0.0, mixing=Mixing(0, 0, seed=seed))
-    probe = FineTune(min(EPOCHS, max(1, round(EPOCHS * len(parts["train"]) / LABELS))), BATCH, tune, seed=seed)
-    return probe.run(loaded.method, batches, choose_device(laboratory.device)).test
+    return batches, min(EPOCHS, max(1, round(EPOCHS * len(parts["train"]) / LABELS)))

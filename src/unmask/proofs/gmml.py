@@ -8,11 +8,10 @@ labels of every class, and kNN and linear accuracy as in MAE's proof.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from unmask.proofs.cost import step_cost_ratio
-from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
-from unmask.proofs.few_labels import few_labels
+from unmask.proofs.experiment import Arm, Findings, Laboratory, comparisons
+from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.presets import Preset
 
 PICTURES = 5000  # that are pretrained on at most
@@ -46,19 +45,14 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     ratio = laboratory.once(f"step-cost-{first.key('', 0, 0, 0)}", lambda: step_cost_ratio(first, plain))
     arms = arms_of(preset, round(ratio, 2))
     numbers = laboratory.run(arms, seeds)
-    for arm in arms:
-        for seed, row in zip(seeds, numbers[arm.name], strict=True):
-            row["few labels"] = laboratory.noted(arm, seed, "few labels", partial(few_labels, laboratory, arm, seed))
-    claims = []
-    for probe in PROBES:
-        for one, other, words in (
-            ("groups", "untrained", "groups above the untrained encoder"),
-            ("groups", "single patches", "groups above single patches"),
-            ("groups of patches", "single patches", "groups of patches above single patches"),
-            ("groups", "mae", "groups above MAE at equal steps"),
-            ("groups", "mae, equal compute", "groups above MAE at equal compute"),
-            ("groups", "groups, no aliens", "with other pictures above noise alone"),
-        ):
-            gain = difference(numbers, one, other, probe)
-            claims.append(Claim(f"{probe}: {words}", clear(gain), gain))
+    add_few_labels(laboratory, arms, seeds, numbers)
+    pairs = (
+        ("groups", "untrained", "groups above the untrained encoder"),
+        ("groups", "single patches", "groups above single patches"),
+        ("groups of patches", "single patches", "groups of patches above single patches"),
+        ("groups", "mae", "groups above MAE at equal steps"),
+        ("groups", "mae, equal compute", "groups above MAE at equal compute"),
+        ("groups", "groups, no aliens", "with other pictures above noise alone"),
+    )
+    claims = comparisons(numbers, PROBES, pairs)
     return Findings(arms, seeds, numbers, claims, extra={"step cost, GMML to MAE": ratio, "pictures": few})

@@ -8,11 +8,10 @@ and kNN and linear accuracy as in MAE's proof.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from unmask.proofs.cost import step_cost_ratio
-from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
-from unmask.proofs.few_labels import few_labels
+from unmask.proofs.experiment import Arm, Findings, Laboratory, comparisons
+from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.presets import Preset
 
 NETWORK = {"model": "resnet:32-64-128/1-1-1"}
@@ -44,21 +43,16 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     ratio = laboratory.once(name, lambda: step_cost_ratio(first, arms[6]))
     arms = arms_of(preset, round(ratio, 2))
     numbers = laboratory.run(arms, seeds)
-    for arm in arms:
-        for seed, row in zip(seeds, numbers[arm.name], strict=True):
-            row["few labels"] = laboratory.noted(arm, seed, "few labels", partial(few_labels, laboratory, arm, seed))
-    claims = []
-    for probe in PROBES:
-        for one, other, words in (
-            ("mfm", "untrained mfm", "a transformer above the untrained one"),
-            ("mfm, convolutional", "untrained mfm, convolutional", "a convolutional network above the untrained one"),
-            ("mfm", "high ones taken away", "both above taking high frequencies alone"),
-            ("mfm", "low ones taken away", "both above taking low frequencies alone"),
-            ("mfm", "resolution", "frequencies above resolution"),
-            ("mfm", "noise", "frequencies above noise"),
-            ("mfm", "mae", "above MAE at equal steps"),
-            ("mfm", "mae, equal compute", "above MAE at equal compute"),
-        ):
-            gain = difference(numbers, one, other, probe)
-            claims.append(Claim(f"{probe}: {words}", clear(gain), gain))
+    add_few_labels(laboratory, arms, seeds, numbers)
+    pairs = (
+        ("mfm", "untrained mfm", "a transformer above the untrained one"),
+        ("mfm, convolutional", "untrained mfm, convolutional", "a convolutional network above the untrained one"),
+        ("mfm", "high ones taken away", "both above taking high frequencies alone"),
+        ("mfm", "low ones taken away", "both above taking low frequencies alone"),
+        ("mfm", "resolution", "frequencies above resolution"),
+        ("mfm", "noise", "frequencies above noise"),
+        ("mfm", "mae", "above MAE at equal steps"),
+        ("mfm", "mae, equal compute", "above MAE at equal compute"),
+    )
+    claims = comparisons(numbers, PROBES, pairs)
     return Findings(arms, seeds, numbers, claims, extra={"step cost, MFM to MAE": ratio})

@@ -16,7 +16,7 @@ import torch
 
 from unmask.core import Context
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
-from unmask.proofs.few_labels import few_labels
+from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.held_out import trained_and_tested
 from unmask.proofs.presets import Preset
 
@@ -45,9 +45,9 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     longer = laboratory.once(f"position-cost-{arms[0].key('', 0, 0, 0)}", lambda: round(cost, 1))
     arms.append(replace(arms[2], name="mae, equal compute", epochs=arms[2].epochs * longer))
     numbers |= laboratory.run(arms[-1:], seeds)
+    add_few_labels(laboratory, arms, seeds, numbers)
     for arm in arms:
         for seed, row in zip(seeds, numbers[arm.name], strict=True):
-            row["few labels"] = laboratory.noted(arm, seed, "few labels", partial(few_labels, laboratory, arm, seed))
             if arm.method == SLUG:
                 row["places"] = laboratory.noted(arm, seed, "places", partial(places_told, laboratory, arm, seed))
     settings = arms[0].settings

@@ -8,7 +8,6 @@ pixels reach into hidden cells at every stage, with sparse and with dense convol
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ import torch
 from unmask.app.catalogue import create
 from unmask.core import Context
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
-from unmask.proofs.few_labels import few_labels
+from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.presets import Preset
 
 NETWORKS = {  # by the preset's picture budget: network, side of the pictures, of the cells, width of the decoder
@@ -43,9 +42,7 @@ def arms_of(preset: Preset) -> list[Arm]:
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
     numbers = laboratory.run(arms, seeds)
-    for arm in arms:
-        for seed, row in zip(seeds, numbers[arm.name], strict=True):
-            row["few labels"] = laboratory.noted(arm, seed, "few labels", partial(few_labels, laboratory, arm, seed))
+    add_few_labels(laboratory, arms, seeds, numbers)
     claims = []
     for probe in PROBES:
         for other, words in (

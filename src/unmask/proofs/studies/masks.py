@@ -13,7 +13,7 @@ from pathlib import Path
 from unmask.app.measuring import evaluate
 from unmask.proofs.cost import step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
-from unmask.proofs.few_labels import few_labels
+from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.presets import Preset
 
 DATA = ("cifar10.tar", "clothing10.tar")
@@ -54,9 +54,9 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     laboratory = replace(laboratory, pixels=False)
     numbers = laboratory.run(arms, seeds)
     scenes = laboratory.data.with_name(SCENES) if laboratory.data.name in SIZES else None
+    add_few_labels(laboratory, arms, seeds, numbers)
     for arm in arms:
         for seed, row in zip(seeds, numbers[arm.name], strict=True):
-            row["few labels"] = laboratory.noted(arm, seed, "few labels", partial(few_labels, laboratory, arm, seed))
             row["own loss"] = laboratory.training_loss(arm, seed, SETTLED)
             if scenes is not None:
                 row["segmentation"] = laboratory.noted(
