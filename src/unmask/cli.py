@@ -192,8 +192,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--device", default="auto")
     one.add_argument("--limit", type=int, help="use at most so many pictures of every part")
-    one.add_argument("--samples", type=int, default=5000, help="codes per picture, for the likelihood")
-    one.add_argument("--horizon", type=int, default=96, help="rows to forecast, for forecasting")
+    one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="options of a measure")
+    for name, words in (("samples", "codes per picture, for likelihood"), ("horizon", "rows, for forecasting")):
+        one.add_argument(f"--{name}", type=int, default=argparse.SUPPRESS, help=words)
     one.add_argument("--no-pixels", action="store_false", dest="pixels", help="leave the raw pixels' baseline out")
 
     one = verb("finetune", "Fine-tune the encoder of a run on labelled data.")

@@ -111,7 +111,7 @@ def test_forecasting_is_what_is_measured_where_nothing_is_named(run, data, tmp_p
     own = Path(shutil.copytree(run, tmp_path / "run"))
     capsys.readouterr()
     assert unmask("evaluate", own, "--horizon", 6, "--json") == 0
-    found = json.loads(capsys.readouterr().out)["forecasting"]
+    found = json.loads(capsys.readouterr().out)["measures"]["forecasting"]
     assert (found["horizon"], found["windows"]) == (6, 75)
     scores = found["scores"]
     assert scores["raw window, ridge"]["mse"] < scores["last value repeated"]["mse"]

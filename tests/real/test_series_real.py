@@ -46,5 +46,5 @@ def test_a_run_forecasts_far_better_than_repeating_the_last_value(table, tmp_pat
     assert unmask("pretrain", table, "--method", "pits", "--out", tmp_path / "run", *options) == 0
     capsys.readouterr()
     assert unmask("evaluate", tmp_path / "run", "--limit", 300, "--json") == 0
-    scores = json.loads(capsys.readouterr().out)["forecasting"]["scores"]
+    scores = json.loads(capsys.readouterr().out)["measures"]["forecasting"]["scores"]
     assert scores["frozen tokens, ridge"]["mse"] < 0.7 * scores["last value repeated"]["mse"]

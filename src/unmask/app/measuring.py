@@ -11,8 +11,8 @@ import torch
 
 from unmask.app.catalogue import card as about
 from unmask.app.catalogue import recipe
-from unmask.app.forecasting import HORIZON, forecast
-from unmask.app.looking import batches_of, pictures_of, unseen
+from unmask.app.looking import batches_of, pictures_of
+from unmask.app.measure import Asked, measure_names, measure_of, read_options
 from unmask.app.modality import modality_of, require_pictures
 from unmask.app.runs import Loaded, few, load, write_json
 from unmask.app.watching import spread
@@ -22,9 +22,8 @@ from unmask.data.stream import TrainingStream
 from unmask.data.views import TrainingView
 from unmask.evaluate.finetune import Classifier
 from unmask.evaluate.finetune import finetune as train_classifier
-from unmask.evaluate.likelihood import SAMPLES, likelihood
 from unmask.evaluate.mixing import Mixing
-from unmask.evaluate.report import Report
+from unmask.evaluate.report import NAMES, Report
 from unmask.evaluate.report import evaluate as probe
 from unmask.evaluate.split import TEST, VALIDATION, hold_out
 from unmask.interop.folder import about as description
@@ -32,8 +31,6 @@ from unmask.interop.folder import new_folder, write_tensors
 from unmask.train.engine import choose_device, choose_precision
 
 EVALUATION = "evaluation.json"
-LIKELIHOOD = "likelihood"  # a measure of the method itself, not of its features
-FORECASTING = "forecasting"  # of time series
 CROP = (0.08, 1.0)  # share of the area of a random crop in MAE's fine-tuning
 UNREADABLE = 1.0  # share of the pictures that may be left out; they are named in the result
 
@@ -47,14 +44,12 @@ def evaluate(
     device: str = "auto",
     limit: int | None = None,
     pixels: bool = True,
-    samples: int = SAMPLES,
-    horizon: int = HORIZON,
+    **options: Any,
 ) -> Report:
     """Probes every block on labelled data, chooses the block on validation and reports its test score.
 
-    probes: default "knn" and "linear" for pictures, "forecasting" for time series: errors on the next `horizon` rows.
-    The probe "likelihood" needs no labels: nats per picture and bits per dimension of the test part (without one, of
-    the validation part, or of what was held out), from `samples` codes per picture.
+    probes: probes of features, which need labels, and measures (`app/measures`), such as "likelihood" or "forecasting";
+    default: what suits the data, such as "knn" and "linear" for pictures. options: of the measures, such as `horizon`.
 
     data: default is the run's own. limit: most pictures of every part, evenly spaced. pixels: also probe raw pixels,
     the baseline that needs no network. The table is also saved in the
@@ -62,41 +57,26 @@ def evaluate(
     for segmentation).
     """
     loaded = load(run)
-    device_ = choose_device(device)
+    asked = Asked(data, limit, seed, choose_device(device))
     kind = modality_of(loaded.config.method)
     probes = kind.PROBES if probes is None else probes
-    if FORECASTING in probes and FORECASTING not in kind.PROBES:
-        raise ValueError(f"{loaded.config.method} works on {kind.NOUN}; forecasting needs a method for time series")
-    source = pictures_of(loaded, data)
-    parts = {
-        name: batches_of(loaded, part, targets="segmentation" in probes)
-        for name, part in divided(source, loaded.config.data["split"], limit).items()
-    }
-    labelled_probes = [name for name in probes if name not in (LIKELIHOOD, FORECASTING)]
-    if labelled_probes or not probes:
-        report = probe(
-            loaded.method,
-            parts["train"],
-            parts.get("validation"),
-            parts.get("test"),
-            labelled_probes,
-            device=device_,
-            seed=seed,
-            card=about(loaded.config.method),
-            pixels=pixels,
-        )
-    else:
-        report = Report((), {})
-    if LIKELIHOOD in probes:
-        asked = parts.get("test") or parts.get("validation") or batches_of(loaded, _held_out(loaded, data, limit))
-        generator = torch.Generator().manual_seed(seed)
-        report = replace(report, likelihood=likelihood(loaded.method, asked, samples, generator, device_))
-    faults = [name for part in parts.values() for name in part.faults]
-    if FORECASTING in probes:
-        found, left_out = forecast(loaded, data, horizon, limit, device_)
-        report, faults = replace(report, forecasting=found), [*faults, *left_out]
+    known = measure_names()
+    named = [name for name in probes if name in known]
+    of_features = [name for name in probes if name not in known]
+    _check_probes(of_features, known)
+    taken = read_options(named, options)
+    report, faults = Report((), {}), dict[str, str]()
+    if of_features or not probes:
+        report, faults = _probed(loaded, asked, of_features, pixels)
+    found = {name: measure_of(name).measure(loaded, asked, **taken[name]) for name in named}
+    faults |= {name: reason for measured in found.values() for name, reason in measured.faults.items()}
+    report = replace(
+        report,
+        measures={name: measured.numbers for name, measured in found.items()},
+        texts={name: measured.text for name, measured in found.items()},
+    )
     if faults:
-        left = f"left out {len(faults)} {source.noun} that cannot be used: {few(faults)}"
+        left = f"left out {len(faults)} {kind.NOUN} that cannot be used: {few(list(faults))}"
         report = replace(report, note="; ".join(filter(None, (report.note, left))))
     try:
         write_json(Path(run) / EVALUATION, report.to_json())
@@ -105,9 +85,31 @@ def evaluate(
     return report
 
 
-def _held_out(loaded: Loaded, data: str | Path | None, limit: int | None) -> Source:
-    source = unseen(loaded, data)
-    return source if limit is None else spread(source, limit)
+def _check_probes(names: Sequence[str], measures: Sequence[str]) -> None:
+    for name in names:
+        if isinstance(name, str) and name not in NAMES:
+            raise ValueError(f"probe {name!r} is unknown; choose from {', '.join([*NAMES, *measures])}")
+
+
+def _probed(loaded: Loaded, asked: Asked, probes: Sequence[str], pixels: bool) -> tuple[Report, dict[str, str]]:
+    """What probes of the features find, and the samples that were left out."""
+    source = pictures_of(loaded, asked.data)
+    parts = {
+        name: batches_of(loaded, part, targets="segmentation" in probes)
+        for name, part in divided(source, loaded.config.data["split"], asked.limit).items()
+    }
+    report = probe(
+        loaded.method,
+        parts["train"],
+        parts.get("validation"),
+        parts.get("test"),
+        probes,
+        device=asked.device,
+        seed=asked.seed,
+        card=about(loaded.config.method),
+        pixels=pixels,
+    )
+    return report, {name: reason for part in parts.values() for name, reason in part.faults.items()}
 
 
 def finetune(

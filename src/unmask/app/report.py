@@ -5,7 +5,7 @@ import io
 import json
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -157,20 +157,20 @@ def _evaluation(evaluation: Mapping[str, Any] | None) -> str:
     first = next(iter(reports.values()))
     said = [f"usual for {first['title']}: {first['usual']}" if first.get("usual") else "", first.get("note") or ""]
     notes = "".join(f"<p class=note>{escape(words)}</p>" for words in said if words)
-    forecasts = "".join(_forecasts(title, report.get("forecasting")) for title, report in reports.items())
+    measured = "".join(_measured(title, name, text) for title, r in reports.items() for name, text in _texts(r))
     if not any(report["outcomes"] for report in reports.values()):
-        return f"<div class=wide>{forecasts}</div>{notes}"
+        return f"<div class=wide>{measured}</div>{notes}"
     probes = f"{_table(_tests(reports))}<h3>Validation, after each block</h3>{_blocks(reports)}"
-    return f"<div class=wide>{probes}{forecasts}</div>{notes}"
+    return f"<div class=wide>{probes}{measured}</div>{notes}"
 
 
-def _forecasts(title: str, found: Mapping[str, Any] | None) -> str:
-    """Errors of forecasts, beside those of the rules that need no network."""
-    if not found:
-        return ""
-    rows = [{"forecast": name, **scores} for name, scores in found["scores"].items()]
-    words = f"the next {found['horizon']} rows of {found['windows']:,} test windows, on the standardised scale"
-    return f"<h3>Forecasting, {escape(title)}: {escape(words)}</h3>{_table(rows)}"
+def _texts(report: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    return report.get("texts", {}).items()
+
+
+def _measured(title: str, name: str, text: str) -> str:
+    """What a measure other than a probe found, as `evaluate` prints it."""
+    return f"<h3>{escape(name.capitalize())}, {escape(title)}</h3><pre>{escape(text)}</pre>"
 
 
 def _tests(reports: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -37,8 +37,7 @@ class Report:
     """What the probes found. Scores are shares, 0 to 1.
 
     samples: how many of every part. usual: what the method's card says that probes normally give.
-    note: how a missing part was made. likelihood: what `evaluate.likelihood` found on the test part, if it was asked.
-    forecasting: "horizon", "windows" of the test part and "scores", each with "mse" and "mae", if it was asked.
+    note: how a missing part was made. measures: what other measures found, by name; texts: the same for reading.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -46,8 +45,8 @@ class Report:
     title: str = ""
     usual: str = ""
     note: str = ""
-    likelihood: dict[str, float] = field(default_factory=dict)
-    forecasting: dict[str, Any] = field(default_factory=dict)
+    measures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Outcome:
         """The outcome of the probe with that name."""
@@ -62,10 +61,8 @@ class Report:
 
     def to_text(self) -> str:
         """A table for reading: validation scores by block in percent, `*` at the chosen one, and the test scores."""
-        tail = [self._likelihood()] if self.likelihood else []
-        tail += [self._forecasting()] if self.forecasting else []
         if not self.outcomes:
-            return "\n".join(filter(None, [*tail, self.note]))
+            return "\n".join(filter(None, [*self.texts.values(), self.note]))
         depth = max(max(outcome.validation) for outcome in self.outcomes)
         rows = [["block", *(outcome.name + " " for outcome in self.outcomes)]]
         rows += [[str(block), *(_entry(outcome, block) for outcome in self.outcomes)] for block in range(1, depth + 1)]
@@ -79,22 +76,8 @@ class Report:
         parts = ", ".join(f"{count:,} {name}" for name, count in self.samples.items())
         head = f"{metrics} in %, by block on validation (* = best), then its test score" + f"; {parts}" * bool(parts)
         usual = f"usual for {self.title}: {self.usual}" if self.usual else ""
-        more = [*tail, *filter(None, (self.note, usual))]
+        more = [*self.texts.values(), *filter(None, (self.note, usual))]
         return "\n".join([head, "", *lines, *([""] * bool(more)), *more])
-
-    def _likelihood(self) -> str:
-        found = self.likelihood
-        return (
-            f"log-likelihood {found['log_likelihood']:.2f} ± {found['standard_error']:.2f} nats per picture,"
-            f" {found['bits_per_dim']:.4f} bits per dimension; {found['pictures']:,} pictures,"
-            f" {found['samples']:,} samples each"
-        )
-
-    def _forecasting(self) -> str:
-        found = self.forecasting
-        head = f"the next {found['horizon']} rows of {found['windows']:,} test windows, on the standardised scale"
-        rows = [f"{name:24}{s['mse']:>9.4f}{s['mae']:>9.4f}" for name, s in found["scores"].items()]
-        return "\n".join([head, f"{'':24}{'MSE':>9}{'MAE':>9}", *rows])
 
 
 def evaluate(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from unmask.app.forecasting import batches_of_part, parts_of, windows
+from unmask.app.measures.forecasting import batches_of_part, parts_of, windows
 from unmask.app.runs import load
 from unmask.app.watching import spread
 from unmask.data.series_views import SeriesView

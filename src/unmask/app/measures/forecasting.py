@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from unmask.app.catalogue import complete
-from unmask.app.modalities.series import measure
+from unmask.app.measure import Asked, Measured
+from unmask.app.modalities.series import measure as measure_series
+from unmask.app.modality import modality_of
 from unmask.app.runs import Loaded
 from unmask.app.watching import spread
 from unmask.data.evaluation import EvaluationBatches, evaluation_batches
@@ -16,27 +16,32 @@ from unmask.data.series_views import SeriesView
 from unmask.data.source import Source
 from unmask.evaluate.forecasting import forecasting
 
+NAME = "forecasting"
 HORIZON = 96  # rows that papers forecast first
 BATCH = 64
 
 
-def forecast(
-    loaded: Loaded,
-    data: str | Path | None = None,
-    horizon: int = HORIZON,
-    limit: int | None = None,
-    device: torch.device | str = "cpu",
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Errors of forecasts on all test windows, and the windows that cannot be used.
+def measure(loaded: Loaded, asked: Asked, *, horizon: int = HORIZON) -> Measured:
+    """Errors of forecasts of the next `horizon` rows on all test windows.
 
-    data: other series are standardised by their own training rows. limit: most windows of every part, evenly spaced.
+    Other series than the run's own are standardised by their own training rows.
     """
-    source, card = windows(loaded, data, horizon)
-    parts = parts_of(source, limit)
+    kind = modality_of(loaded.config.method)
+    if NAME not in kind.PROBES:
+        raise ValueError(f"{loaded.config.method} works on {kind.NOUN}; forecasting needs a method for time series")
+    source, card = windows(loaded, asked.data, horizon)
+    parts = parts_of(source, asked.limit)
     batches = {name: batches_of_part(part, card, loaded) for name, part in parts.items()}
-    scores = forecasting(loaded.method, batches["train"], batches["validation"], batches["test"], device)
+    scores = forecasting(loaded.method, batches["train"], batches["validation"], batches["test"], asked.device)
     faults = {name: reason for part in batches.values() for name, reason in part.faults.items()}
-    return {"horizon": horizon, "windows": len(parts["test"]), "scores": scores}, faults
+    found = {"horizon": horizon, "windows": len(parts["test"]), "scores": scores}
+    return Measured(found, _table(found), faults)
+
+
+def _table(found: dict[str, Any]) -> str:
+    head = f"the next {found['horizon']} rows of {found['windows']:,} test windows, on the standardised scale"
+    rows = [f"{name:24}{s['mse']:>9.4f}{s['mae']:>9.4f}" for name, s in found["scores"].items()]
+    return "\n".join([head, f"{'':24}{'MSE':>9}{'MAE':>9}", *rows])
 
 
 def windows(loaded: Loaded, data: str | Path | None, horizon: int) -> tuple[SeriesSource, SeriesCard]:
@@ -47,7 +52,7 @@ def windows(loaded: Loaded, data: str | Path | None, horizon: int) -> tuple[Seri
     spec = config.data["spec"] if data is None else data
     length = complete(config.method, config.settings)["length"]
     source = open_series(spec, length, horizon, config.data["channels"] if data is None else None)
-    return source, loaded.card if data is None else measure(source)
+    return source, loaded.card if data is None else measure_series(source)
 
 
 def parts_of(source: SeriesSource, limit: int | None = None) -> dict[str, Source]:

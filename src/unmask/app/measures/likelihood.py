@@ -1,0 +1,30 @@
+"""How likely held-out samples are to a method that can say; no labels are needed."""
+
+import torch
+
+from unmask.app.looking import batches_of, pictures_of, unseen
+from unmask.app.measure import Asked, Measured
+from unmask.app.runs import Loaded
+from unmask.app.watching import spread
+from unmask.evaluate.likelihood import SAMPLES, likelihood
+
+
+def measure(loaded: Loaded, asked: Asked, *, samples: int = SAMPLES) -> Measured:
+    """Nats per picture and bits per dimension of the test part, or else of the validation part or what was held out.
+
+    samples: codes per picture.
+    """
+    source = pictures_of(loaded, asked.data)
+    splits = source.splits()
+    part = next((source.subset(splits[name]) for name in ("test", "validation") if name in splits), None)
+    if part is None:
+        part = unseen(loaded, asked.data)
+    batches = batches_of(loaded, part if asked.limit is None else spread(part, asked.limit))
+    generator = torch.Generator().manual_seed(asked.seed)
+    found = likelihood(loaded.method, batches, samples, generator, asked.device)
+    text = (
+        f"log-likelihood {found['log_likelihood']:.2f} ± {found['standard_error']:.2f} nats per picture,"
+        f" {found['bits_per_dim']:.4f} bits per dimension; {found['pictures']:,} pictures,"
+        f" {found['samples']:,} samples each"
+    )
+    return Measured(found, text, batches.faults)
