@@ -1,5 +1,6 @@
 """Every verb on built-in pictures, what it prints and writes, and that Python and the command line say the same."""
 
+import argparse
 import inspect
 import json
 import subprocess
@@ -22,7 +23,7 @@ from unmask.train.checkpoint import newest, state_hash
 
 RENAMED = {"--with": "probes", "--all": "everything", "--quiet": "progress", "--no-pixels": "pixels"}
 ONLY_SHELL = {"help", "debug", "json", "set"}
-ONLY_PYTHON = {"say", "settings"}
+ONLY_PYTHON = {"options", "say", "settings"}
 DATA = ["digits", "--limit", "200"]
 quickly = pytest.mark.usefixtures("without_drawing")
 
@@ -51,7 +52,7 @@ def options_of(verb: str) -> dict[str, inspect.Parameter]:
     verbs = next(action for action in cli._parser()._actions if action.dest == "verb").choices
     found = {}
     for action in verbs[verb]._actions:
-        if action.dest not in ONLY_SHELL:
+        if action.dest not in ONLY_SHELL and action.default is not argparse.SUPPRESS:  # short for --set NAME=VALUE
             found[action.dest] = (action.required, action.default)
             written = {o.lstrip("-").replace("-", "_") for o in action.option_strings} or {action.dest}
             assert action.dest in written | {RENAMED.get(o) for o in action.option_strings}
