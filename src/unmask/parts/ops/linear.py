@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 HALF = torch.bfloat16
 SMALL = 256  # narrower layers are left to torch: 417 pictures/s against 370 of a network of width 128
 FEW_ROWS, NARROW = 1024, 1024  # up to so many rows and columns, a product is done in two parts
+TURNED = 2  # measured: 2.6 ms for 3072 x 768 numbers, 0.8 ms for as many without a change of type
 CACHED = 1 << 16  # numbers transposed at a time, so that both sides stay in the cache
 
 
@@ -146,8 +147,12 @@ def product(
 def transposed_product(
     left: Float[Tensor, "m n"], right: Float[Tensor, "m k"], dtype: torch.dtype
 ) -> Float[Tensor, "n k"]:
-    """left' right as `dtype`, the smaller of the two copied to lie as the product reads it."""
-    if left.shape[1] <= right.shape[1]:
+    """left' right as `dtype`, with that factor copied to lie as the product reads it which costs less to turn.
+
+    With the right one turned, so must the product be, into a wider type, which takes TURNED times as long per number.
+    """
+    (m, n), k = left.shape, right.shape[1]
+    if m * n <= m * k + TURNED * n * k:
         return (transposed(left, left.dtype) @ right).to(dtype)
     return transposed(transposed(right, right.dtype) @ left, dtype)
 
