@@ -27,7 +27,7 @@ MOMENTUM = 0.99  # of the reference's short training
 
 def arms_of(preset: Preset) -> list[Arm]:
     """What attention hides, three ways, then random places and blocks."""
-    preset = preset.shorter()
+    preset = preset.family()
     own = {name: value for name, value in preset.settings.items() if not name.startswith("decoder_")}
     preset = replace(preset, settings={**own, **SETTINGS, "momentum": MOMENTUM}, lr=min(preset.lr, RATE))
     return [

@@ -31,7 +31,7 @@ PROBES = ("few labels", "knn", "linear")
 
 def arms_of(preset: Preset) -> list[Arm]:
     """Every shape pretrained, then every shape untrained."""
-    preset = preset.shorter()
+    preset = preset.family()
     trained = [preset.arm(f"{times} x depth", "bamboo_config_study", times=times) for times in TIMES]
     return [*trained, *(replace(arm, name=f"{arm.name}, scratch", epochs=0) for arm in trained)]
 

@@ -18,7 +18,7 @@ SETTLED = 0.5  # share of the training after which losses are compared
 
 def arms_of(preset: Preset) -> list[Arm]:
     """One arm per colour, then MAE."""
-    preset = preset.shorter()
+    preset = preset.family()
     return [*(preset.arm(name, "color_mae", colour=name) for name in COLOURS), preset.arm("mae", "mae")]
 
 

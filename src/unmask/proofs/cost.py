@@ -1,5 +1,6 @@
 """What a step of one arm costs beside a step of another, so that both can be given the same compute."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -29,6 +30,11 @@ def step_cost_ratio(arm: Arm, plain: Arm) -> float:
             seconds.append(time.perf_counter() - began)
         ratios.append(seconds[0] / seconds[1])
     return round(statistics.median(ratios), 3)
+
+
+def in_quarters(ratio: float) -> float:
+    """The next larger quarter: a baseline gets at least the compute, and proofs of similar cost share it."""
+    return math.ceil(4 * ratio) / 4
 
 
 def _stepper(arm: Arm) -> Callable[[], None]:

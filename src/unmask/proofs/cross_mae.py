@@ -8,7 +8,7 @@ The paper's "as good" is taken as: within a point, the mean over seeds.
 
 from collections.abc import Sequence
 
-from unmask.proofs.cost import step_cost_ratio
+from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
 
@@ -18,7 +18,7 @@ ALL, PART = 0.75, 0.25  # shares of the patches that are predicted
 
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
-    preset = preset.shorter()
+    preset = preset.family()
     plain, part = preset.arm("mae", "mae"), preset.arm("a third decoded", "cross_mae", predicted=PART)
     name = f"step-cost-{part.key('', 0, 0, 0)}"
     ratio = laboratory.once(name, lambda: step_cost_ratio(part, plain))
@@ -28,7 +28,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         preset.arm("all decoded", "cross_mae", predicted=ALL),
         preset.arm("all decoded, self-attention", "cross_mae", predicted=ALL, decoder_self_attention=True),
         preset.arm("last layer alone", "cross_mae", predicted=PART, decoder_mix=False),
-        preset.arm("mae, equal compute", "mae", longer=round(ratio, 2)),
+        preset.arm("mae, equal compute", "mae", longer=in_quarters(ratio)),
     ]
     numbers = laboratory.run(arms, seeds)
     claims = []

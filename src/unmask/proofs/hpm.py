@@ -19,7 +19,7 @@ from unmask.app.runs import load
 from unmask.app.watching import spread
 from unmask.evaluate.features import frozen
 from unmask.parts.masks.hard import own_errors
-from unmask.proofs.cost import step_cost_ratio
+from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
 
@@ -31,7 +31,7 @@ PLAIN: dict[str, Any] = {"normalise": False}
 
 def arms_of(preset: Preset) -> list[Arm]:
     """MAE, predicting the loss alone, HPM, and the easiest patches hidden."""
-    preset = preset.shorter()
+    preset = preset.family()
     return [
         preset.arm("mae", "mae", **PLAIN),
         preset.arm("loss predicted", "hpm", end=0.0),
@@ -44,7 +44,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     arms = arms_of(preset)
     hard = arms[2]
     ratio = laboratory.once(f"step-cost-{hard.key('', 0, 0, 0)}", lambda: step_cost_ratio(hard, arms[0]))
-    arms.append(preset.shorter().arm("mae, equal compute", "mae", longer=ratio, **PLAIN))
+    arms.append(preset.family().arm("mae, equal compute", "mae", longer=in_quarters(ratio), **PLAIN))
     laboratory = replace(laboratory, pixels=False)
     numbers = laboratory.run(arms, seeds)
     claims = []

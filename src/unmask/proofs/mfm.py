@@ -9,7 +9,7 @@ and kNN and linear accuracy as in MAE's proof.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from unmask.proofs.cost import step_cost_ratio
+from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Arm, Findings, Laboratory, comparisons
 from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.presets import Preset
@@ -20,7 +20,7 @@ PROBES = ("few labels", "knn", "linear")
 
 def arms_of(preset: Preset, longer: float) -> list[Arm]:
     """longer: how many of its steps MAE takes in the time of MFM's."""
-    preset = preset.shorter()
+    preset = preset.family()
     kept = {name: value for name, value in preset.settings.items() if not name.startswith("decoder")}
     bare = replace(preset, settings=kept)
     conv = replace(preset, settings={**NETWORK, "image_size": kept["image_size"]})
@@ -32,7 +32,7 @@ def arms_of(preset: Preset, longer: float) -> list[Arm]:
         bare.arm("noise", "mfm", corruption_kind="noise"),
         conv.arm("mfm, convolutional", "mfm"),
         preset.arm("mae", "mae"),
-        preset.arm("mae, equal compute", "mae", longer=longer),
+        preset.arm("mae, equal compute", "mae", longer=in_quarters(longer)),
     ]
     return [*arms, *(replace(arm, name=f"untrained {arm.name}", epochs=0) for arm in (arms[0], arms[5]))]
 

@@ -15,6 +15,7 @@ import torch
 
 from unmask.core import Context
 from unmask.parts.nets.transformer import Record
+from unmask.proofs.cost import in_quarters
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.held_out import trained_and_tested
 from unmask.proofs.presets import Preset
@@ -26,7 +27,7 @@ TIMES = 2  # as many times the attention that chance gives the own picture count
 
 def arms_of(preset: Preset) -> list[Arm]:
     """MixedAE, naive mixing, MixedAE without embeddings of the pictures, MAE, untrained, in this order."""
-    preset = preset.shorter()
+    preset = preset.family()
     mixed = preset.arm("mixed", "mixed_ae")
     naive, unnamed = (
         replace(mixed, name=name, settings={**mixed.settings, **change})
@@ -40,7 +41,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     numbers = laboratory.run(arms, seeds)
     cost = statistics.median(a["seconds"] / b["seconds"] for a, b in zip(numbers["mixed"], numbers["mae"], strict=True))
     longer = laboratory.once(f"mixing-cost-{arms[0].key('', 0, 0, 0)}", lambda: round(cost, 1))
-    arms.append(replace(arms[3], name="mae, equal compute", epochs=arms[3].epochs * longer))
+    arms.append(replace(arms[3], name="mae, equal compute", epochs=arms[3].epochs * in_quarters(longer)))
     numbers |= laboratory.run(arms[-1:], seeds)
     claims: list[Claim] = []
     extra: dict[str, Any] = {"training time, mixed to mae": longer}

@@ -17,6 +17,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from unmask.evaluate.knn import knn_accuracy
+from unmask.proofs.cost import in_quarters
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.held_out import trained_and_tested
 from unmask.proofs.presets import Preset
@@ -29,7 +30,7 @@ UNEVEN = 2  # as many times its share as the busiest expert may have
 
 def arms_of(preset: Preset) -> list[Arm]:
     """MoCE, MAE and the untrained network, in this order."""
-    preset = preset.shorter()
+    preset = preset.family()
     return [preset.arm("experts", "moce", **FEW), preset.arm("mae", "mae"), preset.untrained()]
 
 
@@ -40,7 +41,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         a["seconds"] / b["seconds"] for a, b in zip(numbers["experts"], numbers["mae"], strict=True)
     )
     longer = laboratory.once(f"expert-cost-{arms[0].key('', 0, 0, 0)}", lambda: round(cost, 1))
-    arms.append(replace(arms[1], name="mae, equal compute", epochs=arms[1].epochs * longer))
+    arms.append(replace(arms[1], name="mae, equal compute", epochs=arms[1].epochs * in_quarters(longer)))
     numbers |= laboratory.run(arms[-1:], seeds)
     for seed, row in zip(seeds, numbers["experts"], strict=True):
         row |= laboratory.noted(arms[0], seed, "ways", partial(ways, laboratory, arms[0], seed))

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from unmask.core import Context
+from unmask.proofs.cost import in_quarters
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.held_out import trained_and_tested
@@ -28,7 +29,7 @@ TIMES = 5  # as many times better than chance counts as far better
 
 def arms_of(preset: Preset) -> list[Arm]:
     """Position prediction, untrained, MAE, then position prediction with every other share."""
-    preset = preset.shorter()
+    preset = preset.family()
     plain = {name: value for name, value in preset.settings.items() if not name.startswith("decoder_")}
     placing = replace(preset, settings=plain)
     mp3 = placing.arm("positions", SLUG)
@@ -43,7 +44,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         a["seconds"] / b["seconds"] for a, b in zip(numbers["positions"], numbers["mae"], strict=True)
     )
     longer = laboratory.once(f"position-cost-{arms[0].key('', 0, 0, 0)}", lambda: round(cost, 1))
-    arms.append(replace(arms[2], name="mae, equal compute", epochs=arms[2].epochs * longer))
+    arms.append(replace(arms[2], name="mae, equal compute", epochs=arms[2].epochs * in_quarters(longer)))
     numbers |= laboratory.run(arms[-1:], seeds)
     add_few_labels(laboratory, arms, seeds, numbers)
     for arm in arms:

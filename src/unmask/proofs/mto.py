@@ -7,7 +7,7 @@ and the relative area under the curve: accuracy over the epochs above the untrai
 
 from collections.abc import Sequence
 
-from unmask.proofs.cost import step_cost_ratio
+from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
 
@@ -17,11 +17,11 @@ TERMS = ("sparsity", "singularity", "smoothness")
 
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
-    preset = preset.shorter()
+    preset = preset.family()
     full = {slug: preset.arm(f"{slug}, 100%", slug) for slug in ("mae", "mto")}
     name = f"step-cost-{full['mto'].key('', 0, 0, 0)}"
     ratio = laboratory.once(name, lambda: step_cost_ratio(full["mto"], full["mae"]))
-    arms = [preset.untrained(), preset.arm("mae, equal compute", "mae", longer=round(ratio, 2))]
+    arms = [preset.untrained(), preset.arm("mae, equal compute", "mae", longer=in_quarters(ratio))]
     arms += [preset.arm(f"{slug}, {share:.0%}", slug, longer=share) for slug in full for share in SHARES]
     arms += [preset.arm(f"mto without {term}", "mto", **{term: 0.0}) for term in TERMS]
     numbers = laboratory.run(arms, seeds)

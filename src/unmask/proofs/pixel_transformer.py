@@ -21,7 +21,7 @@ LEARNED: dict[str, Any] = {"positions": "learned", "normalise": False}
 
 def arms_of(preset: Preset) -> list[Arm]:
     """Pixels, patches of 2, patches of 4, pixels untrained, pixels with known neighbours, in this order."""
-    preset = preset.shorter()
+    preset = preset.family()
     shared = {name: value for name, value in preset.settings.items() if name != "patch_size"} | {"image_size": SIDE}
     preset = replace(preset, settings=shared)
     pixels = preset.arm("pixels", "pixel_transformer")

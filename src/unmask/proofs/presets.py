@@ -1,6 +1,6 @@
 """The scales at which image systems are compared, and the baselines that their proofs share."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from unmask.proofs.experiment import Arm
@@ -11,7 +11,7 @@ class Preset:
     """Data, network and recipe of a comparison on small photographs.
 
     limit: training pictures. test: pictures of each part for kNN and linear probes. many: share of the epochs that
-    a comparison of many arms is given.
+    a comparison of many arms is given. members: what a family of many systems is compared with instead.
     """
 
     data: str
@@ -23,6 +23,7 @@ class Preset:
     batch: int
     warmup: float
     many: float = 1.0
+    members: dict[str, Any] = field(default_factory=dict)
 
     def arm(self, name: str, method: str, longer: float = 1.0, **settings: Any) -> Arm:
         """An arm at this scale; `longer` multiplies the epochs."""
@@ -32,28 +33,39 @@ class Preset:
         """This scale for a comparison of many arms: that share of the epochs."""
         return replace(self, epochs=self.epochs * self.many, warmup=self.warmup * self.many)
 
+    def family(self) -> "Preset":
+        """This scale for the systems of one family, which share their baselines."""
+        return replace(self, **self.members)
+
     def untrained(self) -> Arm:
         return replace(self.arm("untrained", "mae"), epochs=0)
 
+
+NETWORK: dict[str, Any] = {
+    "model": "128x6x4",
+    "patch_size": 4,
+    "image_size": 32,
+    "decoder_width": 64,
+    "decoder_depth": 2,
+    "decoder_heads": 4,
+}
 
 PRESETS = {
     "small": Preset(
         data="cifar10.tar",
         limit=20_000,
         test=10_000,
-        settings={
-            "model": "128x6x4",
-            "patch_size": 4,
-            "image_size": 32,
-            "decoder_width": 64,
-            "decoder_depth": 2,
-            "decoder_heads": 4,
-        },
+        settings=NETWORK,
         epochs=48,
         lr=4e-3,
         batch=64,
         warmup=1,
         many=1 / 6,
+        members={
+            "epochs": 3,
+            "warmup": 0.5,
+            "settings": {**NETWORK, "model": "128x4x4", "decoder_depth": 1, "decoder_heads": 2},
+        },
     ),
     "full": Preset(
         data="cifar10.tar",

@@ -19,6 +19,7 @@ from torch import Tensor
 from unmask.core import Batch, Context, Mask
 from unmask.evaluate.trivial import trivial_pictures
 from unmask.parts.ops.patches import patchify, unpatchify
+from unmask.proofs.cost import in_quarters
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.held_out import trained_and_tested
 from unmask.proofs.presets import Preset
@@ -30,7 +31,7 @@ SLACK = -0.01  # accuracy that may be lost for the features to count as unharmed
 
 def arms_of(preset: Preset) -> list[Arm]:
     """R-MAE, the regions of other pictures, MAE, untrained, in this order."""
-    preset = preset.shorter()
+    preset = preset.family()
     own = preset.arm("regions", "r_mae", **LIGHT)
     other = preset.arm("regions of others", "r_mae", **LIGHT, regions_of="other")
     return [own, other, preset.arm("mae", "mae"), preset.untrained()]
@@ -43,7 +44,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         a["seconds"] / b["seconds"] for a, b in zip(numbers["regions"], numbers["mae"], strict=True)
     )
     longer = laboratory.once(f"region-cost-{arms[0].key('', 0, 0, 0)}", lambda: round(cost, 1))
-    arms.append(replace(arms[2], name="mae, equal compute", epochs=arms[2].epochs * longer))
+    arms.append(replace(arms[2], name="mae, equal compute", epochs=arms[2].epochs * in_quarters(longer)))
     numbers |= laboratory.run(arms[-1:], seeds)
     for arm in arms[:2]:
         for seed, row in zip(seeds, numbers[arm.name], strict=True):

@@ -18,7 +18,7 @@ from unmask.app.watching import spread
 from unmask.core import Batch, Context, Features, Method
 from unmask.evaluate.features import extract
 from unmask.evaluate.knn import knn_accuracy
-from unmask.proofs.cost import step_cost_ratio
+from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.presets import Preset
 from unmask.train.engine import choose_device
@@ -41,7 +41,7 @@ class Worn(Method):
 
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
-    preset = preset.shorter()
+    preset = preset.family()
     boosted, plain = preset.arm("boosted", "tbm"), preset.arm("mae", "tbm", boosters_count=0)
     name = f"step-cost-{boosted.key('', 0, 0, 0)}"
     ratio = laboratory.once(name, lambda: step_cost_ratio(boosted, plain))
@@ -49,7 +49,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         boosted,
         plain,
         preset.arm("residual modules", "tbm", boosters_kind="residual"),
-        preset.arm("mae, equal compute", "tbm", longer=round(ratio, 2), boosters_count=0),
+        preset.arm("mae, equal compute", "tbm", longer=in_quarters(ratio), boosters_count=0),
     ]
     numbers = laboratory.run(arms, seeds)
     for arm in arms:

@@ -27,7 +27,7 @@ SETTLED = 0.5  # share of the training after which losses are compared
 def arms_of(laboratory: Laboratory, preset: Preset) -> list[Arm]:
     """Random masks first, then every other sampler, shortened by what its step costs."""
     name = laboratory.data.name
-    short = preset.shorter()
+    short = preset.family()
     if name in SIZES:
         more = max(1.0, laboratory.limit / laboratory.count)  # as many pictures pass as of a large set
         short = replace(
