@@ -6,7 +6,6 @@ the untrained networks training from scratch; the share of detail in the tokens 
 network as pretrained and as learned from scratch; kNN and linear accuracy as in MAE's proof.
 """
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,6 +19,7 @@ from unmask.evaluate.finetune import FineTune, FineTuned, finetune
 from unmask.evaluate.mixing import Mixing
 from unmask.parts.nets.transformer import Record
 from unmask.parts.ops.smoothing import detail_share
+from unmask.proofs.cost import equal_compute, side_by_side
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.few_labels import BATCH, few_batches
 from unmask.proofs.presets import Preset
@@ -40,9 +40,8 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     arms = arms_of(preset)
     numbers = laboratory.run(arms, seeds)
     shallow, deep = arms[0].name, arms[len(TIMES) - 1].name
-    cost = statistics.median(a["seconds"] / b["seconds"] for a, b in zip(numbers[deep], numbers[shallow], strict=True))
-    longer = laboratory.once(f"depth-cost-{arms[0].key('', 0, 0, 0)}", lambda: round(cost, 1))
-    arms.append(replace(arms[0], name="1 x depth, equal compute", epochs=arms[0].epochs * longer))
+    longer = side_by_side(laboratory, arms[len(TIMES) - 1], arms[0])
+    arms.append(equal_compute(arms[0], longer))
     numbers |= laboratory.run(arms[-1:], seeds)
     for arm in arms:
         for seed, row in zip(seeds, numbers[arm.name], strict=True):

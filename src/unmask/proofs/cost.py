@@ -3,16 +3,19 @@
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
 
 from unmask.app.catalogue import create
 from unmask.app.masking import use_mask
 from unmask.core import Context
-from unmask.proofs.experiment import Arm
+from unmask.proofs.experiment import Arm, Laboratory
 from unmask.train.engine import choose_precision
 
+Rows = Sequence[dict[str, float]]
 ROUNDS = 15  # interleaved steps of each kind
 
 
@@ -30,6 +33,22 @@ def step_cost_ratio(arm: Arm, plain: Arm) -> float:
             seconds.append(time.perf_counter() - began)
         ratios.append(seconds[0] / seconds[1])
     return round(statistics.median(ratios), 3)
+
+
+def equal_compute(baseline: Arm, ratio: float) -> Arm:
+    """The baseline for as long as a training takes that costs `ratio` times as much."""
+    return replace(baseline, name=f"{baseline.name}, equal compute", epochs=baseline.epochs * in_quarters(ratio))
+
+
+def side_by_side(laboratory: Laboratory, arm: Arm, baseline: Arm) -> float:
+    """`step_cost_ratio`, measured once."""
+    return laboratory.once(f"step-cost-{arm.key('', 0, 0, 0)}", partial(step_cost_ratio, arm, baseline))
+
+
+def by_the_clock(laboratory: Laboratory, arm: Arm, rows: Rows, baseline: Rows) -> float:
+    """How many times as long a training of `arm` took: for steps that differ over a training, or with the data."""
+    ratios = [one["seconds"] / other["seconds"] for one, other in zip(rows, baseline, strict=True)]
+    return laboratory.once(f"time-{arm.key('', 0, 0, 0)}", lambda: round(statistics.median(ratios), 2))
 
 
 def in_quarters(ratio: float) -> float:

@@ -15,7 +15,7 @@ import torch
 
 from unmask.core import Context
 from unmask.parts.nets.transformer import Record
-from unmask.proofs.cost import in_quarters
+from unmask.proofs.cost import equal_compute, side_by_side
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.held_out import trained_and_tested
 from unmask.proofs.presets import Preset
@@ -39,9 +39,8 @@ def arms_of(preset: Preset) -> list[Arm]:
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
     numbers = laboratory.run(arms, seeds)
-    cost = statistics.median(a["seconds"] / b["seconds"] for a, b in zip(numbers["mixed"], numbers["mae"], strict=True))
-    longer = laboratory.once(f"mixing-cost-{arms[0].key('', 0, 0, 0)}", lambda: round(cost, 1))
-    arms.append(replace(arms[3], name="mae, equal compute", epochs=arms[3].epochs * in_quarters(longer)))
+    longer = side_by_side(laboratory, arms[0], arms[3])
+    arms.append(equal_compute(arms[3], longer))
     numbers |= laboratory.run(arms[-1:], seeds)
     claims: list[Claim] = []
     extra: dict[str, Any] = {"training time, mixed to mae": longer}

@@ -8,7 +8,6 @@ of its pictures go through, against the one that most of the other kind's do.
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from unmask.evaluate.knn import knn_accuracy
-from unmask.proofs.cost import in_quarters
+from unmask.proofs.cost import by_the_clock, equal_compute
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.held_out import trained_and_tested
 from unmask.proofs.presets import Preset
@@ -37,11 +36,8 @@ def arms_of(preset: Preset) -> list[Arm]:
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
     numbers = laboratory.run(arms, seeds)
-    cost = statistics.median(
-        a["seconds"] / b["seconds"] for a, b in zip(numbers["experts"], numbers["mae"], strict=True)
-    )
-    longer = laboratory.once(f"expert-cost-{arms[0].key('', 0, 0, 0)}", lambda: round(cost, 1))
-    arms.append(replace(arms[1], name="mae, equal compute", epochs=arms[1].epochs * in_quarters(longer)))
+    longer = by_the_clock(laboratory, arms[0], numbers["experts"], numbers["mae"])
+    arms.append(equal_compute(arms[1], longer))
     numbers |= laboratory.run(arms[-1:], seeds)
     for seed, row in zip(seeds, numbers["experts"], strict=True):
         row |= laboratory.noted(arms[0], seed, "ways", partial(ways, laboratory, arms[0], seed))

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from unmask.core import Context
-from unmask.proofs.cost import in_quarters
+from unmask.proofs.cost import equal_compute, side_by_side
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.held_out import trained_and_tested
@@ -40,11 +40,8 @@ def arms_of(preset: Preset) -> list[Arm]:
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
     numbers = laboratory.run(arms, seeds)
-    cost = statistics.median(
-        a["seconds"] / b["seconds"] for a, b in zip(numbers["positions"], numbers["mae"], strict=True)
-    )
-    longer = laboratory.once(f"position-cost-{arms[0].key('', 0, 0, 0)}", lambda: round(cost, 1))
-    arms.append(replace(arms[2], name="mae, equal compute", epochs=arms[2].epochs * in_quarters(longer)))
+    longer = side_by_side(laboratory, arms[0], arms[2])
+    arms.append(equal_compute(arms[2], longer))
     numbers |= laboratory.run(arms[-1:], seeds)
     add_few_labels(laboratory, arms, seeds, numbers)
     for arm in arms:

@@ -6,11 +6,11 @@ positions that know of neighbours. Pictures are small, so that single pixels can
 Measured: kNN and linear accuracy as in MAE's proof. At equal compute the paper claims nothing: it is reported.
 """
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from unmask.proofs.cost import equal_compute, side_by_side
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.presets import Preset
 
@@ -33,12 +33,8 @@ def arms_of(preset: Preset) -> list[Arm]:
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
     numbers = laboratory.run(arms, seeds)
-    cost = statistics.median(
-        one["seconds"] / other["seconds"] for one, other in zip(numbers["pixels"], numbers["patches of 2"], strict=True)
-    )
-    longer = laboratory.once(f"pixel-cost-{arms[0].key('', 0, 0, 0)}", lambda: round(cost, 1))
-    patches = arms[1]
-    equal = replace(patches, name="patches of 2, equal compute", epochs=patches.epochs * longer)
+    longer = side_by_side(laboratory, arms[0], arms[1])
+    equal = equal_compute(arms[1], longer)
     numbers |= laboratory.run([equal], seeds)
     claims: list[Claim] = []
     extra: dict[str, Any] = {"training time, pixels to patches of 2": longer}

@@ -6,9 +6,7 @@ region at the nearest visible patch; kNN and linear accuracy as in MAE's proof. 
 segmentation, for which these pictures have no labels: that features classify better is not claimed.
 """
 
-import statistics
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +17,7 @@ from torch import Tensor
 from unmask.core import Batch, Context, Mask
 from unmask.evaluate.trivial import trivial_pictures
 from unmask.parts.ops.patches import patchify, unpatchify
-from unmask.proofs.cost import in_quarters
+from unmask.proofs.cost import by_the_clock, equal_compute
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.held_out import trained_and_tested
 from unmask.proofs.presets import Preset
@@ -40,11 +38,8 @@ def arms_of(preset: Preset) -> list[Arm]:
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
     numbers = laboratory.run(arms, seeds)
-    cost = statistics.median(
-        a["seconds"] / b["seconds"] for a, b in zip(numbers["regions"], numbers["mae"], strict=True)
-    )
-    longer = laboratory.once(f"region-cost-{arms[0].key('', 0, 0, 0)}", lambda: round(cost, 1))
-    arms.append(replace(arms[2], name="mae, equal compute", epochs=arms[2].epochs * in_quarters(longer)))
+    longer = by_the_clock(laboratory, arms[0], numbers["regions"], numbers["mae"])
+    arms.append(equal_compute(arms[2], longer))
     numbers |= laboratory.run(arms[-1:], seeds)
     for arm in arms[:2]:
         for seed, row in zip(seeds, numbers[arm.name], strict=True):
