@@ -6,7 +6,13 @@ from typing import Any
 
 PAGE = Path(__file__).with_name("proofs.md")
 RESULTS = Path(__file__).parents[1] / "results"
+IMAGES = PAGE.with_name("images")
 OTHER = {"tests", "arms"}  # beside the results of proofs
+STUDY = "study-"
+KEPT = {  # parts of a result that are shown in their own way, or not at all
+    *("slug", "preset", "command", "date", "machine", "system", "versions", "data", "seeds"),
+    *("arms", "numbers", "claims", "notes"),
+}
 HEAD = """# What the proofs showed
 
 Made from `results/*.json` by `make docs`. Every row is an arm, its numbers the mean over seeds and, after ±, the
@@ -51,8 +57,57 @@ def proof(result: dict[str, Any]) -> list[str]:
         *rows,
         "",
         *claims,
+        *besides(result),
+        *picture(result),
         *(f"\n{note}" for note in result["notes"]),
     ]
+
+
+def besides(result: dict[str, Any]) -> list[str]:
+    """What was measured without a claim, such as costs."""
+    found = {key: value for key, value in result.items() if key not in KEPT}
+    rows = [f"- {key}: {words}" for key, value in found.items() if (words := _words(value))]
+    return ["\nMeasured besides:\n", *rows] if rows else []
+
+
+def _words(value: Any) -> str:
+    """A number, a difference, or numbers by name; nothing for what is no line of text."""
+    if isinstance(value, bool) or value is None or isinstance(value, (list, str)):
+        return ""
+    if not isinstance(value, dict):
+        return f"{value:.4g}"
+    if set(value) == {"mean", "spread"}:
+        return f"{value['mean']:.4f} ± {value['spread']:.4f}"
+    parts = {key: _words(entry) for key, entry in value.items()}
+    return ", ".join(f"{key} {words}" for key, words in parts.items() if words)
+
+
+def picture(result: dict[str, Any]) -> list[str]:
+    """A study's plot: for every number the arms in a row, mean and spread, the first one as a line."""
+    if not result["slug"].startswith(STUDY):
+        return []
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    numbers = result["numbers"]
+    columns = [key for key in SHOWN if all(key in row for row in numbers.values())]
+    figure, axes = plt.subplots(1, len(columns), figsize=(2.6 * len(columns), 0.3 * len(numbers) + 1.2), sharey=True)
+    places = range(len(numbers))
+    for axis, key in zip(axes, columns, strict=True):
+        rows = [row[key] for row in numbers.values()]
+        axis.errorbar([r["mean"] for r in rows], places, xerr=[r["spread"] for r in rows], fmt="o", markersize=4)
+        axis.axvline(rows[0]["mean"], color="0.7", linewidth=1, zorder=0)
+        axis.set_title(SHOWN[key][0], fontsize=9)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_yticks(places, list(numbers), fontsize=8)
+    axes[0].invert_yaxis()
+    IMAGES.mkdir(exist_ok=True)
+    figure.savefig(IMAGES / f"{result['slug']}.png", dpi=120, bbox_inches="tight")
+    plt.close(figure)
+    return [f"\n![{result['slug']}: every arm's mean and spread](images/{result['slug']}.png)"]
 
 
 def _difference(numbers: dict[str, float]) -> str:

@@ -19,8 +19,12 @@ from unmask.proofs.presets import Preset
 DATA = ("cifar10.tar", "clothing10.tar")
 SCENES = "camvid.tar"  # beside the data
 SIZES = {"clothing10.tar": {"image_size": 96, "patch_size": 12}}  # where pictures are larger than the preset's
-MASKS = ("colour:red", "colour:green", "colour:blue", "hard", "ncut", "ncut:cut_side=interior")
-GUIDED = {"colour": 0.0, "hard": 1.0, "ncut": 0.875}  # by word: share of the training in which a mask costs anything
+MASKS = (
+    *("block", "colour:red", "colour:green", "colour:blue", "hard", "attention"),
+    *("ncut", "ncut:cut_side=interior"),
+)
+FREE = ("block", "colour")
+GUIDED = dict.fromkeys(FREE, 0.0) | {"hard": 1.0, "attention": 1.0, "ncut": 0.875}  # share of the steps that cost more
 SETTLED = 0.5  # share of the training after which losses are compared
 
 
