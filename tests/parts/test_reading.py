@@ -38,3 +38,14 @@ def test_tokens_lie_on_the_grid_and_the_last_block_is_what_is_pooled(kind, grid)
     assert len(features.blocks) == 2
     assert torch.equal(features.blocks[-1], features.pooled)
     torch.testing.assert_close(features.tokens.mean(1), features.pooled, rtol=1e-4, atol=1e-5)
+
+
+def test_an_encoder_reads_the_entry_of_the_batch_that_it_names():
+    torch.manual_seed(0)
+    encoder, values = ViT("16x1x2", image_size=16, patch_size=4, channels=1).eval(), pictures(2, 1, 16, 16)
+    valid = torch.arange(16)[:, None].expand(2, 16, 16) < 8
+    read = read_tokens(encoder, {"image": values, "image_valid": valid}).pooled
+    encoder.key = "spectrogram"
+    batch = {"spectrogram": values, "spectrogram_valid": valid}
+    assert real_places(encoder, batch).sum(-1).tolist() == [8, 8]
+    assert torch.equal(read_tokens(encoder, batch).pooled, read)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from unmask.core import Batch, Context, Mask
+from unmask.core import Batch, Context, Mask, key_of
 from unmask.data.card import DataCard
 from unmask.evaluate.features import frozen
 from unmask.evaluate.trivial import inpaint, seen_places
@@ -115,9 +115,10 @@ class Reconstruction(NamedTuple):
 @torch.no_grad()
 def reconstruct(method: Any, batch: Batch, mask: Mask) -> Reconstruction:
     """Predicts the hidden places and undoes the normalisation of the target."""
-    image = batch["image"].float()
+    key = key_of(method.encoder)
+    image = batch[key].float()
     (h, w), patch, grid = image.shape[-2:], method.encoder.patch_size, method.encoder.grid_of(image)
-    valid = valid_pixels(image, batch.get("image_valid"), patch)
+    valid = valid_pixels(image, batch.get(f"{key}_valid"), patch)
     real = None if valid is None else valid.repeat_interleave(image.shape[1], dim=-1)
     mean, deviation = patch_statistics(patchify(image, patch), real)
     seen = seen_places(mask)

@@ -1,6 +1,6 @@
 """The words of the library."""
 
-from unmask.core.batch import VOCABULARY, Batch, check_batch, only_known, to_device
+from unmask.core.batch import VOCABULARY, Batch, check_batch, key_of, only_known, to_device
 from unmask.core.card import Card, Recipe
 from unmask.core.choice import check_choice
 from unmask.core.context import Context
@@ -20,6 +20,7 @@ __all__ = [
     "check_batch",
     "check_choice",
     "keep_count",
+    "key_of",
     "only_known",
     "to_device",
 ]

@@ -1,6 +1,6 @@
 """Batch: a plain dictionary of tensors whose keys come from one table."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -37,13 +37,20 @@ def check_batch(batch: Batch) -> None:
             raise ValueError(f"{key!r} has shape {tuple(value.shape)}; expected the axes [{' '.join(axes)}]")
 
 
+def key_of(network: Any) -> str:
+    """What a network reads of a batch: the entry that its `key` names, a picture where it names none."""
+    return getattr(network, "key", "image")
+
+
 def to_device(batch: Batch, device) -> Batch:
     """The same batch with every tensor on `device`."""
     return {key: value.to(device, non_blocking=True) for key, value in batch.items()}
 
 
-def only_known(batch: Batch) -> Batch:
-    """The same batch with 0, the mean after standardisation, where `image_valid` says that nothing is known."""
-    if "image_valid" not in batch:
-        return batch
-    return batch | {"image": batch["image"].masked_fill(~batch["image_valid"].unsqueeze(1), 0.0)}
+def only_known(batch: Batch, key: str = "image") -> Batch:
+    """The same batch with 0, the mean after standardisation, where `image_valid` says that nothing is known.
+
+    key: of another entry with channels, as `key_of` gives it.
+    """
+    valid = batch.get(f"{key}_valid")
+    return batch if valid is None else batch | {key: batch[key].masked_fill(~valid.unsqueeze(1), 0.0)}

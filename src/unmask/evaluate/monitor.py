@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from unmask.core import Batch, Context, Mask, Method, only_known, to_device
+from unmask.core import Batch, Context, Mask, Method, key_of, only_known, to_device
 from unmask.evaluate.codes import active_units
 from unmask.evaluate.features import FeatureTable, extract, frozen
 from unmask.evaluate.knn import knn_accuracy
 from unmask.evaluate.likelihood import likelihood
 from unmask.evaluate.rank import feature_std, mean_cosine, rankme
-from unmask.evaluate.trivial import trivial_pictures
+from unmask.evaluate.trivial import guessed_pictures
 
 EARLY = 0.05  # share of the run before which no verdict is given; the usual warm-up
 COLLAPSED = 0.5  # both RankMe and the spread below this share of their best so far
@@ -31,6 +31,7 @@ PREDICTORS = {
 }
 
 Sampler = Callable[[Method, Batch, Context], Mask]
+Guess = Callable[[Any, Batch, Mask], dict[str, Tensor]]
 Numbers = dict[str, float]
 
 
@@ -43,12 +44,14 @@ def held_out(
     sampler: Sampler | None = None,
     context: Context | None = None,
     neighbours: Iterable[Batch] | None = None,
+    guess: Guess = guessed_pictures,
 ) -> Numbers:
     """How well the method predicts what it has not trained on, and how good its features are.
 
     batches: can be gone through twice. sampler: what to hide, instead of the method's own sampler; give the same
     one to compare methods. context: where the run stands, for samplers that change on the way. neighbours: labelled
-    batches for kNN; without them, and with labels, every second sample is classified by the others.
+    batches for kNN; without them, and with labels, every second sample is classified by the others. guess: what needs
+    no learning, for each of `PREDICTORS`, in the form of what the encoder reads.
 
     Keys: `loss` on hidden places; `trivial/NAME` the loss of a prediction that needs no learning, in the same target
     space under the same masks, and scaled by the one factor that serves it best; `beats/NAME` = 1 - loss / that;
@@ -62,7 +65,7 @@ def held_out(
     numbers: Numbers = {"step": place.step, "progress": place.progress}
     with frozen(method.to(device)):
         if hasattr(method, "predict"):
-            numbers |= _reconstruction(method, batches, sampler, place, device)
+            numbers |= _reconstruction(method, batches, sampler, place, device, guess)
         else:
             numbers |= _objective(method, batches, place, device)
         if not math.isfinite(numbers["loss"]):
@@ -76,7 +79,12 @@ def held_out(
 
 
 def _reconstruction(
-    method: Any, batches: Iterable[Batch], sampler: Sampler | None, context: Context, device: torch.device | str
+    method: Any,
+    batches: Iterable[Batch],
+    sampler: Sampler | None,
+    context: Context,
+    device: torch.device | str,
+    guess: Guess,
 ) -> Numbers:
     """The loss on hidden places and that of the trivial predictors, over all batches."""
     sampler = sampler or method.sampler
@@ -85,16 +93,15 @@ def _reconstruction(
     for batch in batches:
         batch = to_device(batch, device)
         mask, target = sampler(method, batch, context), method.target(batch)
-        grid, patch = method.encoder.grid_of(batch["image"]), method.encoder.patch_size
         wanted = target.values.float()
         error = method.predict(batch, mask).float() - wanted
         loss += _total(error.square(), mask.hidden, target.real)
         power += _total(wanted.square(), mask.hidden, target.real)
         count += int(mask.hidden.sum())
-        for name, picture in trivial_pictures(batch, mask, grid, patch).items():
-            guess = method.target(batch | {"image": picture}).values.float()
-            products[name][0] += _total(guess * wanted, mask.hidden, target.real)
-            products[name][1] += _total(guess.square(), mask.hidden, target.real)
+        for name, guessed in guess(method, batch, mask).items():
+            values = method.target(batch | {key_of(method.encoder): guessed}).values.float()
+            products[name][0] += _total(values * wanted, mask.hidden, target.real)
+            products[name][1] += _total(values.square(), mask.hidden, target.real)
     if not count:
         raise ValueError("nothing was hidden in the held-out batches; give at least one batch that can be gone through")
     trivial = {name: _residual(power, *pair.tolist()) / count for name, pair in products.items()}

@@ -1,11 +1,13 @@
 """Predictions that need no learning: what a network must beat before it has understood anything."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from unmask.core import Batch, Mask
+from unmask.core import Batch, Mask, key_of
 from unmask.parts.ops.patches import pad_to_patches, patchify, unpatchify, valid_pixels
 
 RELAXATIONS = 8  # smoothing passes per scale; more change the result by little, since coarse scales come first
@@ -45,6 +47,13 @@ def inpaint(picture: Float[Tensor, "b c h w"], known: Bool[Tensor, "b h w"]) -> 
         filled = torch.where(weight > 0, picture, filled)
         filled = F.avg_pool2d(F.pad(filled, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     return torch.where(weight > 0, picture, filled)
+
+
+def guessed_pictures(method: Any, batch: Batch, mask: Mask) -> dict[str, Float[Tensor, "b c h w"]]:
+    """`trivial_pictures` of what the method's encoder reads, cut as it cuts it."""
+    key = key_of(method.encoder)
+    pictures = {"image": batch[key]} | ({"image_valid": batch[f"{key}_valid"]} if f"{key}_valid" in batch else {})
+    return trivial_pictures(pictures, mask, method.encoder.grid_of(batch[key]), method.encoder.patch_size)
 
 
 def trivial_pictures(

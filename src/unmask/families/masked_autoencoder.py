@@ -5,7 +5,7 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from unmask.core import Batch, Context, Features, Mask, Method, only_known
+from unmask.core import Batch, Context, Features, Mask, Method, key_of, only_known
 from unmask.parts.losses.masked import masked_mse
 from unmask.parts.nets.reading import read_tokens, real_places
 from unmask.parts.nets.transformer import Record
@@ -28,16 +28,17 @@ class MaskedAutoencoder(Method):
         self.target = target
 
     def losses(self, batch: Batch, context: Context, mask: Mask | None = None) -> dict[str, Float[Tensor, ""]]:
-        batch = only_known(batch)
+        batch = only_known(batch, key_of(self.encoder))
         mask = self.sampler(self, batch, context) if mask is None else mask
         target = self.target(batch)
         return {"reconstruction": masked_mse(self.predict(batch, mask), target.values, mask.hidden, target.real)}
 
     def predict(self, batch: Batch, mask: Mask, record: Record | None = None) -> Float[Tensor, "b n k"]:
         """What the decoder says of every place; `record` follows the decoder's blocks."""
-        batch = only_known(batch)
-        tokens = self.encoder(batch["image"], mask)
-        return self.decoder(tokens, mask, self.encoder.grid_of(batch["image"]), record, self.places(batch))
+        key = key_of(self.encoder)
+        values = only_known(batch, key)[key]
+        tokens = self.encoder(values, mask)
+        return self.decoder(tokens, mask, self.encoder.grid_of(values), record, self.places(batch))
 
     def places(self, batch: Batch) -> Bool[Tensor, "b n"] | None:
         """Which places hold anything real, or None when all do."""

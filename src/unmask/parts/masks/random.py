@@ -1,10 +1,12 @@
 """Random masking: every place has the same chance."""
 
+import math
+
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from unmask.core import Batch, Context, Mask, keep_count
+from unmask.core import Batch, Context, Mask, keep_count, key_of
 
 
 def seen_counts(n: int, ratio: float, rule: str, places: Bool[Tensor, "b n"] | None = None) -> int | Int64[Tensor, "b"]:
@@ -31,7 +33,7 @@ class RandomMask:
         self.rule = rule
 
     def __call__(self, model, batch: Batch, context: Context) -> Mask:
-        image = batch["image"]
-        rows, columns = model.encoder.grid_of(image)
-        noise = context.uniform(image.shape[0], rows * columns, device=image.device)
+        values = batch[key_of(model.encoder)]
+        places = math.prod(model.encoder.grid_of(values))
+        noise = context.uniform(values.shape[0], places, device=values.device)
         return random_mask(noise, self.ratio, self.rule, model.places(batch))

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from unmask.core import Batch, Features, only_known
+from unmask.core import Batch, Features, key_of, only_known
 from unmask.parts.nets.masked_conv import active_mean
 from unmask.parts.nets.transformer import Record
 from unmask.parts.ops.patches import valid_pixels
@@ -15,21 +15,22 @@ from unmask.parts.ops.patches import valid_pixels
 
 def real_places(encoder: Any, batch: Batch) -> Bool[Tensor, "b n"] | None:
     """Which of the encoder's places hold anything real, or None when all do."""
-    if "image_valid" not in batch:
+    key = key_of(encoder)
+    if f"{key}_valid" not in batch:
         return None
-    pixels = valid_pixels(batch["image"], batch["image_valid"], encoder.patch_size)
+    pixels = valid_pixels(batch[key], batch[f"{key}_valid"], encoder.patch_size)
     return None if pixels is None else pixels.any(-1)
 
 
 def read_tokens(encoder: Any, batch: Batch) -> Features:
     """Of a transformer. blocks: the mean over places after every block, normalised to unit scale but for the last."""
-    batch, record = only_known(batch), Record()
-    places = real_places(encoder, batch)
-    last = encoder(batch["image"], record=record, places=places)
+    key, record = key_of(encoder), Record()
+    values, places = only_known(batch, key)[key], real_places(encoder, batch)
+    last = encoder(values, record=record, places=places)
     tokens = last[:, encoder.prefix :]
     blocks = [pooled_tokens(encoder, F.layer_norm(x, x.shape[-1:]), places) for x in record.tokens[:-1]]
     pooled = pooled_tokens(encoder, last, places)
-    return Features(pooled, tokens, encoder.grid_of(batch["image"]), (*blocks, pooled))
+    return Features(pooled, tokens, encoder.grid_of(values), (*blocks, pooled))
 
 
 def pooled_tokens(

@@ -35,18 +35,19 @@ def patch_statistics(
 class Pixels:
     """The pixels of every patch, in float32.
 
-    normalise: subtract the patch's mean and divide by its standard deviation.
+    normalise: subtract the patch's mean and divide by its standard deviation. key: of the pixels in the batch.
     Source: He et al. 2022 (MAE), norm_pix_loss.
     """
 
-    def __init__(self, patch_size: int, normalise: bool = True):
+    def __init__(self, patch_size: int, normalise: bool = True, key: str = "image"):
         self.patch_size = patch_size
         self.normalise = normalise
+        self.key = key
 
     def __call__(self, batch: Batch) -> Target:
-        image = batch["image"].float()
+        image = batch[self.key].float()
         patches = patchify(image, self.patch_size)
-        valid = valid_pixels(image, batch.get("image_valid"), self.patch_size)
+        valid = valid_pixels(image, batch.get(f"{self.key}_valid"), self.patch_size)
         real = None if valid is None else valid.repeat_interleave(image.shape[1], dim=-1)
         if self.normalise:
             mean, deviation = patch_statistics(patches, real)
