@@ -28,6 +28,10 @@ class FileSource(Source):
     def target_data(self, i: int) -> bytes:
         return self._bytes(self.items[i].target or "")
 
+    def path(self, i: int) -> Path:
+        """Where one sample lies."""
+        return self.root / self.items[i].name
+
     def _bytes(self, name: str) -> bytes:
         try:
             with open(os.path.join(self.root, name), "rb", buffering=0, opener=_without_waiting) as file:

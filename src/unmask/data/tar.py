@@ -6,7 +6,7 @@ and which takes twenty times as long. Members that are not plain files inside th
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,9 +127,14 @@ def _refusal(name: str, kind: bytes, extra: Mapping[str, str], beyond: bool) -> 
 
 
 class TarSource(Source):
-    """Pictures in one archive or in several shards. WebDataset's `.cls` members give labels."""
+    """Pictures in one archive or in several shards. WebDataset's `.cls` members give labels.
 
-    def __init__(self, origin: str, shards: Sequence[Path], decoder: Decoder):
+    accepts: which members count, by their name.
+    """
+
+    def __init__(
+        self, origin: str, shards: Sequence[Path], decoder: Decoder, accepts: Callable[[str], bool] = is_picture
+    ):
         root = shards[0].parent if len(shards) == 1 else Path(os.path.commonpath([shard.parent for shard in shards]))
         self.shards = list(shards)
         self._files: dict[int, int] = {}
@@ -145,7 +150,7 @@ class TarSource(Source):
                     refused[name] = member.refused
                 elif name in found:
                     refused[name] = "stands twice in the archive; the first is used"
-                elif is_picture(name):
+                elif accepts(name):
                     found[name] = (number, member.start, member.size)
                 elif name.endswith(".cls"):
                     classes[name] = (number, member.start, member.size)
