@@ -118,6 +118,19 @@ def unseen(loaded: Loaded, data: str | Path | None) -> Source:
     return source if data is not None else divide(source, where["split"], where["limit"])[1]
 
 
+def batches_to_measure(loaded: Loaded, data: str | Path | None = None, limit: int | None = None) -> EvaluationBatches:
+    """What measures that need no training look at: the test part, or else the validation part or what was held out.
+
+    limit: most samples, evenly spaced.
+    """
+    source = pictures_of(loaded, data)
+    splits = source.splits()
+    part = next((source.subset(splits[name]) for name in ("test", "validation") if name in splits), None)
+    if part is None:
+        part = unseen(loaded, data)
+    return batches_of(loaded, part if limit is None else spread(part, limit))
+
+
 def batches_of(loaded: Loaded, source: Source, batch: int = 64, targets: bool = False) -> EvaluationBatches:
     """The samples as the run's encoder expects them: its size, its statistics, never masked or mirrored.
 

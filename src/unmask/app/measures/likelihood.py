@@ -2,10 +2,9 @@
 
 import torch
 
-from unmask.app.looking import batches_of, pictures_of, unseen
+from unmask.app.looking import batches_to_measure
 from unmask.app.measure import Asked, Measured
 from unmask.app.runs import Loaded
-from unmask.app.watching import spread
 from unmask.evaluate.likelihood import SAMPLES, likelihood
 
 
@@ -14,12 +13,7 @@ def measure(loaded: Loaded, asked: Asked, *, samples: int = SAMPLES) -> Measured
 
     samples: codes per picture.
     """
-    source = pictures_of(loaded, asked.data)
-    splits = source.splits()
-    part = next((source.subset(splits[name]) for name in ("test", "validation") if name in splits), None)
-    if part is None:
-        part = unseen(loaded, asked.data)
-    batches = batches_of(loaded, part if asked.limit is None else spread(part, asked.limit))
+    batches = batches_to_measure(loaded, asked.data, asked.limit)
     generator = torch.Generator().manual_seed(asked.seed)
     found = likelihood(loaded.method, batches, samples, generator, asked.device)
     text = (
