@@ -27,6 +27,7 @@ bench: $(VENV)/bench
 	$(BIN)/python benchmarks/masks.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/normalised_cut.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/point_groups.py
 	$(BIN)/python benchmarks/evaluation_memory.py
 	$(BIN)/python benchmarks/processes.py
 	$(BIN)/python benchmarks/report.py
