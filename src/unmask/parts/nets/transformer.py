@@ -27,14 +27,17 @@ class Record:
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; places that are not valid are never attended to."""
+    """Multi-head self-attention; places that are not valid are never attended to.
 
-    def __init__(self, width: int, heads: int):
+    bias: whether queries, keys and values have one.
+    """
+
+    def __init__(self, width: int, heads: int, bias: bool = True):
         super().__init__()
         if width % heads:
             raise ValueError(f"width {width} cannot be divided into {heads} heads; choose a divisor")
         self.heads = heads
-        self.qkv = Linear(width, 3 * width)
+        self.qkv = Linear(width, 3 * width, bias)
         self.out = Linear(width, width)
 
     def forward(
@@ -72,13 +75,24 @@ class LayerScale(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)), each branch scaled and dropped at random if asked for."""
+    """x + attention(norm(x)), then x + mlp(norm(x)), each branch scaled and dropped at random if asked for.
 
-    def __init__(self, width: int, heads: int, drop_path: float = 0.0, layer_scale: float | None = None):
+    bias: of queries, keys and values. eps: of the norms.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        drop_path: float = 0.0,
+        layer_scale: float | None = None,
+        bias: bool = True,
+        eps: float = EPS,
+    ):
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=EPS)
-        self.attention = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps=EPS)
+        self.norm1 = nn.LayerNorm(width, eps=eps)
+        self.attention = Attention(width, heads, bias)
+        self.norm2 = nn.LayerNorm(width, eps=eps)
         self.mlp = nn.Sequential(Linear(width, 4 * width), nn.GELU(), Linear(4 * width, width))
         self.scale1 = nn.Identity() if layer_scale is None else LayerScale(width, layer_scale)
         self.scale2 = nn.Identity() if layer_scale is None else LayerScale(width, layer_scale)
