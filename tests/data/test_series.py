@@ -9,12 +9,13 @@ from unmask.core import check_batch
 from unmask.data.evaluation import evaluation_batches
 from unmask.data.loading import TooManyUnreadable
 from unmask.data.picture import Unreadable
-from unmask.data.series import SeriesSubset, borders, open_series, whole_series
+from unmask.data.series import borders, open_series, whole_series
 from unmask.data.series_card import SeriesCard, inspect_series
 from unmask.data.series_files import read_tables
 from unmask.data.series_views import SeriesView
 from unmask.data.source import Source
 from unmask.data.stream import TrainingStream
+from unmask.data.values import ValueSubset
 
 
 def write(path, rows: list[str]):
@@ -182,7 +183,7 @@ def test_a_channel_without_a_number_in_its_training_rows_is_refused(tmp_path):
 def test_changed_values_change_the_fingerprint_also_of_a_part(tmp_path, table):
     before = open_series(table, 10)
     part = before.subset([1, 2]).subset([0])
-    assert isinstance(part, SeriesSubset)
+    assert isinstance(part, ValueSubset)
     write(table, [*hours()[:-1], hours()[-1].replace("1099", "1098")])
     after = open_series(table, 10)
     assert before.fingerprint() != after.fingerprint()

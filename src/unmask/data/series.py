@@ -14,7 +14,8 @@ from jaxtyping import Float, Float32
 
 from unmask.data.picture import Unreadable
 from unmask.data.series_files import Table, read_tables
-from unmask.data.source import Item, Listing, Source, Subset
+from unmask.data.source import Item, Listing, Source
+from unmask.data.values import ValueSource, whole_of
 
 PARTS = ("train", "validation", "test")
 SHARES = (0.7, 0.1, 0.2)  # of the rows; what rounding leaves over is validation, as in Informer's loader
@@ -52,7 +53,7 @@ def borders(name: str, rows: int) -> Borders:
     return Borders(train, rows - test, rows)
 
 
-class SeriesSource(Source):
+class SeriesSource(ValueSource):
     """Windows of `length` rows, and of `horizon` more to forecast, at every place where a part has them.
 
     Values are kept in float64, as they are read; a window comes as float32.
@@ -108,19 +109,6 @@ class SeriesSource(Source):
             digest.update(np.ascontiguousarray(table.values).tobytes())
         return digest.hexdigest()
 
-    def subset(self, indices: Iterable[int]) -> "SeriesSubset":
-        return SeriesSubset(self, indices)
-
-
-class SeriesSubset(Subset):
-    """Some windows of a series; changed values change the fingerprint, as they do of the whole."""
-
-    def fingerprint(self) -> str:
-        return hashlib.sha256((self.whole.fingerprint() + super().fingerprint()).encode()).hexdigest()
-
-    def subset(self, indices: Iterable[int]) -> "SeriesSubset":
-        return SeriesSubset(self, indices)
-
 
 def _windows(ends: Borders, length: int, horizon: int) -> Iterable[tuple[int, str]]:
     """First row and part of every window whose last rows lie in one part."""
@@ -134,11 +122,10 @@ def _windows(ends: Borders, length: int, horizon: int) -> Iterable[tuple[int, st
 
 def whole_series(source: Source) -> SeriesSource:
     """The series that the windows of `source` were cut from. Raises TypeError for other data."""
-    while isinstance(source, Subset):
-        source = source.whole
-    if not isinstance(source, SeriesSource):
+    whole = whole_of(source)
+    if not isinstance(whole, SeriesSource):
         raise TypeError(f"{source.origin} holds {source.noun}, not windows of time series")
-    return source
+    return whole
 
 
 def open_series(spec: str | Path, length: int, horizon: int = 0, channels: Sequence[str] | None = None) -> SeriesSource:

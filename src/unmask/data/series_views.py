@@ -1,19 +1,15 @@
 """What the network gets of a window: its rows, standardised by the card, and those that follow."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from unmask.core import Batch
-from unmask.data.loading import collate
 from unmask.data.series_card import SeriesCard
-from unmask.data.source import Source
+from unmask.data.values import FixedView
 
 
-class SeriesView:
+class SeriesView(FixedView):
     """The first `length` rows of a window as "series" and the rest, if there is any, as "future". Nothing is random."""
 
     def __init__(self, length: int):
@@ -23,27 +19,6 @@ class SeriesView:
         rows = card.scaled(torch.from_numpy(window))
         found = {"series": rows[: self.length]}
         return found if len(rows) == self.length else {**found, "future": rows[self.length :]}
-
-    def draw(
-        self, window: Float32[np.ndarray, "t c"], card: SeriesCard, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        return self(window, card)
-
-    def reader(self, card: SeriesCard, count: int, cache_bytes: int, workers: int) -> "SeriesView":
-        return self
-
-    def read(self, source: Source, i: int) -> Float32[np.ndarray, "t c"]:
-        """The window itself: the whole series is in memory."""
-        return source.read(i)
-
-    def deferred(self, card: SeriesCard, workers: int, device: torch.device) -> bool:
-        return False
-
-    def collate(self, samples: Sequence[dict[str, Tensor]], card: SeriesCard, deferred: bool) -> Batch:
-        return collate(samples)
-
-    def arrived(self, batch: Batch, card: SeriesCard) -> Batch:
-        return batch
 
     def sentences(self, card: SeriesCard) -> list[str]:
         """What training does with the windows of this card."""
