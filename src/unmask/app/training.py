@@ -176,7 +176,7 @@ def resume(
             say(f"{run} is complete: step {checkpoint.step} of {plan.steps}; nothing to resume")
             return run
         settings = complete(config.method, config.settings)
-        source = modality_of(config.method).open_data(data or config.data["spec"], config.data, settings)
+        source = modality_of(config.method).open_like(data or config.data["spec"], config.data, settings, card)
         training, _ = divide(source, config.data["split"], config.data["limit"])
         if training.fingerprint() != card.fingerprint:
             if not accept_data_change:
