@@ -6,7 +6,7 @@ import importlib
 import pytest
 import torch
 
-from unmask.app.catalogue import slugs
+from unmask.app.catalogue import card, slugs
 from unmask.core import Context, check_batch
 
 SEED = 7
@@ -40,9 +40,12 @@ def test_one_generator_gives_the_same_loss_twice(tiny):
     assert torch.equal(total(copy.deepcopy(method), batch), total(copy.deepcopy(method), batch))
 
 
-def test_another_generator_gives_another_loss(tiny):
+def test_another_generator_gives_another_loss(tiny, request):
+    """Unless the card says that nothing is hidden: such a system may draw nothing at all."""
     method, batch = tiny
-    assert not torch.equal(total(method, batch), total(method, batch, seed=SEED + 1))
+    first, other = total(method, batch), total(method, batch, seed=SEED + 1)
+    hides = card(request.node.callspec.params["tiny"]).hides
+    assert not torch.equal(first, other) or hides == "nothing"
 
 
 def test_phases_cover_each_trainable_parameter_once_and_every_one_gets_a_gradient(tiny):

@@ -23,7 +23,8 @@ Settings = dict[str, Any]
 @runtime_checkable
 class Modality(Protocol):
     """NOUN: what samples are called. PROBES: what `evaluate` measures where nothing is named. USAGE: what can be done
-    with a run, as commands. INPUT: key, axes and meaning of what a network gets.
+    with a run, as commands. INPUT: key, axes and meaning of what a network gets. A kind with data that need no file
+    names them in BUILT_IN.
 
     where: how the data is read, as a run keeps it (channels, fit, ...). settings: arguments of the method.
     """

@@ -32,6 +32,8 @@ VOCABULARY: dict[str, Entry] = {
     "ids": Entry("b t", "numbers of tokens in the vocabulary of the data card"),
     "ids_valid": Entry("b t", "True where a token is real, False in padding"),
     "word": Entry("b t", "which word of the passage a token is part of, -1 for none: padding and frame"),
+    "vector": Entry("b d", "as its equations give it, in their units"),
+    "partner": Entry("b e", "the vector that goes with `vector`, in its own units"),
     "index": Entry("b", "place of the sample in its data set"),
     "label": Entry("b", "class number"),
     "segmentation": Entry("b h w", "class number per pixel, -1 where ignored"),

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from unmask.app.catalogue import find
+from unmask.app.modality import modality_of
 from unmask.proofs import studies
 from unmask.proofs.experiment import ARMS, Laboratory, write_result
 from unmask.proofs.presets import preset as scale
 
 CACHE = "~/.cache/unmask/proofs"
-BUILT_IN = ("digits", "photos")  # data that need no file
 DATA = "UNMASK_DATA"  # environment variable: the folder in which proofs find their data
 
 
@@ -46,7 +46,7 @@ def prove(
     folders = Path(cache or CACHE).expanduser(), Path(out) / ARMS
     report: dict[str, Any] = {"result": [], "claims": [], "numbers": {}}
     for name in getattr(module, "DATA", (chosen.data,)):
-        place = _place(data, name)
+        place = _place(data, name, slug or "mae")
         laboratory = Laboratory(
             place, chosen.limit, chosen.test, *folders, device, say, jobs=jobs, method=slug or "mae"
         )
@@ -72,9 +72,12 @@ def _module(slug: str | None, study: str | None) -> Any:
     return importlib.import_module(f"unmask.proofs.studies.{study}")
 
 
-def _place(data: str | Path | None, name: str) -> Path:
-    """Where the data are: the named place, or `name` in the folder of the environment variable."""
+def _place(data: str | Path | None, name: str, slug: str) -> Path:
+    """Where the data are: the named place, or `name` in the folder of the environment variable, if it is a file."""
+    no_file = getattr(modality_of(slug), "BUILT_IN", ())
+    if not data and name.partition(":")[0] in no_file:
+        return Path(name)
     place = Path(data) if data else Path(os.environ.get(DATA, ".")) / name
-    if not place.exists() and str(place) not in BUILT_IN:
+    if not place.exists() and str(place).partition(":")[0] not in no_file:
         raise FileNotFoundError(f"{place} is not there; pass --data, or set {DATA} to the folder that holds {name}")
     return place

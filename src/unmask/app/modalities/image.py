@@ -34,6 +34,7 @@ USAGE = (
     "export {run} --to onnx --out encoder.onnx",
 )
 INPUT = ("image", "[b c h w], standardised by `run.card.scaled(values)`")
+BUILT_IN = ("digits", "photos")  # data that need no file
 GRID = 12  # patches along a side that a default patch size aims at (ViT-B/16 at 224 has 14)
 PATCHES = (16, 8, 4, 2)  # of two that come equally close, the larger
 RATIO = 0.75  # of the random masks under which all methods are looked at
