@@ -7,6 +7,7 @@ from PIL import Image
 from small_run import SIZES, make_pictures, without_drawing  # noqa: F401
 from unmask.app.masking import SAMPLERS
 from unmask.proofs import few_labels
+from unmask.proofs import scenes as scenes_beside
 from unmask.proofs.experiment import Laboratory
 from unmask.proofs.presets import Preset
 from unmask.proofs.studies import masks
@@ -55,7 +56,7 @@ def test_it_runs_in_small(tmp_path, data, monkeypatch):
     monkeypatch.setattr(masks, "step_cost_ratio", lambda arm, plain: 1.5)
     monkeypatch.setattr(masks, "MASKS", ("colour:green", "ncut"))
     monkeypatch.setattr(masks, "SIZES", {"pictures": {}})
-    monkeypatch.setattr(masks, "SCENES", "scenes")
+    monkeypatch.setattr(scenes_beside, "SCENES", "scenes")
     monkeypatch.setattr(few_labels, "LABELS", 16)
     monkeypatch.setattr(few_labels, "EPOCHS", 1)
     scenes = tmp_path / "scenes"

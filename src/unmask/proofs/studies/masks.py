@@ -8,16 +8,14 @@ arm's own masks, and on pictures large enough for it the accuracy of a segmentat
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from unmask.app.measuring import evaluate
 from unmask.proofs.cost import step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.presets import Preset
+from unmask.proofs.scenes import NAME, add_segmentation
 
 DATA = ("cifar10.tar", "clothing10.tar")
-SCENES = "camvid.tar"  # beside the data
 SIZES = {"clothing10.tar": {"image_size": 96, "patch_size": 12}}  # where pictures are larger than the preset's
 MASKS = (
     *("block", "colour:red", "colour:green", "colour:blue", "hard", "attention"),
@@ -57,29 +55,15 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     arms = arms_of(laboratory, preset)
     laboratory = replace(laboratory, pixels=False)
     numbers = laboratory.run(arms, seeds)
-    scenes = laboratory.data.with_name(SCENES) if laboratory.data.name in SIZES else None
     add_few_labels(laboratory, arms, seeds, numbers)
     for arm in arms:
         for seed, row in zip(seeds, numbers[arm.name], strict=True):
             row["own loss"] = laboratory.training_loss(arm, seed, SETTLED)
-            if scenes is not None:
-                row["segmentation"] = laboratory.noted(
-                    arm, seed, "segmentation", partial(segmentation, laboratory, arm, seed, scenes)
-                )
-    measured = [probe for probe in ("knn", "linear", "few labels", "segmentation") if probe in numbers["random"][0]]
+    notes = add_segmentation(laboratory, arms, seeds, numbers) if laboratory.data.name in SIZES else []
+    measured = [probe for probe in ("knn", "linear", "few labels", NAME) if probe in numbers["random"][0]]
     claims = []
     for mask in MASKS:
         for probe in measured:
             gain = difference(numbers, mask, "random", probe)
             claims.append(Claim(f"{probe}: {mask} above random at equal compute", clear(gain), gain))
-    return Findings(arms, seeds, numbers, claims)
-
-
-def segmentation(laboratory: Laboratory, arm: Arm, seed: int, scenes: Path) -> float:
-    """Mean intersection over union of a linear probe on the tokens, on the test part of the street scenes."""
-    folder = laboratory.trained(arm, seed)
-    report = evaluate(folder, scenes, probes=("segmentation",), device=laboratory.device, pixels=False)
-    found = report.outcomes[0].test
-    if found is None:
-        raise ValueError(f"{scenes} has no test part; give data with one")
-    return found
+    return Findings(arms, seeds, numbers, claims, notes)
