@@ -11,6 +11,7 @@ from dataclasses import replace
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
 
+FAMILY = True
 PROBES = ("knn", "linear")
 SETTINGS = {
     "head_outputs": 1024,
@@ -27,7 +28,6 @@ MOMENTUM = 0.99  # of the reference's short training
 
 def arms_of(preset: Preset) -> list[Arm]:
     """What attention hides, three ways, then random places and blocks."""
-    preset = preset.family()
     own = {name: value for name, value in preset.settings.items() if not name.startswith("decoder_")}
     preset = replace(preset, settings={**own, **SETTINGS, "momentum": MOMENTUM}, lr=min(preset.lr, RATE))
     return [

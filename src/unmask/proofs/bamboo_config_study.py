@@ -25,13 +25,13 @@ from unmask.proofs.few_labels import BATCH, few_batches
 from unmask.proofs.presets import Preset
 from unmask.train.engine import choose_device
 
+FAMILY = True
 TIMES = (1, 2, 4)
 PROBES = ("few labels", "knn", "linear")
 
 
 def arms_of(preset: Preset) -> list[Arm]:
     """Every shape pretrained, then every shape untrained."""
-    preset = preset.family()
     trained = [preset.arm(f"{times} x depth", "bamboo_config_study", times=times) for times in TIMES]
     return [*trained, *(replace(arm, name=f"{arm.name}, scratch", epochs=0) for arm in trained)]
 

@@ -12,13 +12,13 @@ from unmask.parts.masks.colour import COLOURS
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
 
+FAMILY = True
 PROBES = ("knn", "linear")
 SETTLED = 0.5  # share of the training after which losses are compared
 
 
 def arms_of(preset: Preset) -> list[Arm]:
     """One arm per colour, then MAE."""
-    preset = preset.family()
     return [*(preset.arm(name, "color_mae", colour=name) for name in COLOURS), preset.arm("mae", "mae")]
 
 

@@ -12,13 +12,13 @@ from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
 
+FAMILY = True
 PROBES = ("knn", "linear")
 CLOSE = 0.01
 ALL, PART = 0.75, 0.25  # shares of the patches that are predicted
 
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
-    preset = preset.family()
     plain, part = preset.arm("mae", "mae"), preset.arm("a third decoded", "cross_mae", predicted=PART)
     name = f"step-cost-{part.key('', 0, 0, 0)}"
     ratio = laboratory.once(name, lambda: step_cost_ratio(part, plain))

@@ -12,12 +12,12 @@ from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.presets import Preset
 
+FAMILY = True
 PROBES = ("knn", "linear")
 
 
 def arms_of(preset: Preset) -> list[Arm]:
     """Two random masks, disjoint ones, the same with the task of the shown places, and MAE with twice the steps."""
-    preset = preset.family()
     disjoint = preset.arm("disjoint", "dmjd", shown=0.0)
     return [
         replace(disjoint, name="two random", mask="random"),
@@ -29,9 +29,9 @@ def arms_of(preset: Preset) -> list[Arm]:
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
-    both, mae = arms[2], preset.family().arm("mae", "mae")
+    both, mae = arms[2], preset.arm("mae", "mae")
     ratio = laboratory.once(f"step-cost-{both.key('', 0, 0, 0)}", lambda: step_cost_ratio(both, mae))
-    arms.append(preset.family().arm("mae, equal compute", "mae", longer=in_quarters(ratio)))
+    arms.append(preset.arm("mae, equal compute", "mae", longer=in_quarters(ratio)))
     numbers = replace(laboratory, pixels=False).run(arms, seeds)
     claims = []
     for probe in PROBES:

@@ -14,13 +14,13 @@ from unmask.proofs.experiment import Arm, Findings, Laboratory, comparisons
 from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.presets import Preset
 
+FAMILY = True
 PICTURES = 5000  # that are pretrained on at most
 PROBES = ("few labels", "knn", "linear")
 
 
 def arms_of(preset: Preset, longer: float) -> list[Arm]:
     """longer: how many of its steps MAE takes in the time of GMML's."""
-    preset = preset.family()
     sizes = {name: value for name, value in preset.settings.items() if not name.startswith("decoder")}
     bare = replace(preset, settings=sizes)
     patch, side = sizes["patch_size"], sizes["image_size"]

@@ -23,6 +23,7 @@ from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
 
+FAMILY = True
 PROBES = ("knn", "linear")
 AGREED = 0.5  # rank correlation of predicted and true losses
 LOOKED_AT = 64  # held-out pictures
@@ -31,7 +32,6 @@ PLAIN: dict[str, Any] = {"normalise": False}
 
 def arms_of(preset: Preset) -> list[Arm]:
     """MAE, predicting the loss alone, HPM, and the easiest patches hidden."""
-    preset = preset.family()
     return [
         preset.arm("mae", "mae", **PLAIN),
         preset.arm("loss predicted", "hpm", end=0.0),
@@ -44,7 +44,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     arms = arms_of(preset)
     hard = arms[2]
     ratio = laboratory.once(f"step-cost-{hard.key('', 0, 0, 0)}", lambda: step_cost_ratio(hard, arms[0]))
-    arms.append(preset.family().arm("mae, equal compute", "mae", longer=in_quarters(ratio), **PLAIN))
+    arms.append(preset.arm("mae, equal compute", "mae", longer=in_quarters(ratio), **PLAIN))
     laboratory = replace(laboratory, pixels=False)
     numbers = laboratory.run(arms, seeds)
     claims = []

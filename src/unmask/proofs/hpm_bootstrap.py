@@ -12,12 +12,12 @@ from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.presets import Preset
 
+FAMILY = True
 PROBES = ("knn", "linear")
 
 
 def arms_of(preset: Preset) -> list[Arm]:
     """For each target hard and random masks; features without an easy start; MAE."""
-    preset = preset.family()
     targets = [
         preset.arm(f"{target}, {masks}", "hpm_bootstrap", target=target, **change)
         for target in ("pixels", "features")
@@ -31,7 +31,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     arms = arms_of(preset)
     hard, mae = arms[2], arms[-1]
     ratio = laboratory.once(f"step-cost-{hard.key('', 0, 0, 0)}", lambda: step_cost_ratio(hard, mae))
-    arms.append(preset.family().arm("mae, equal compute", "mae", longer=in_quarters(ratio), normalise=False))
+    arms.append(preset.arm("mae, equal compute", "mae", longer=in_quarters(ratio), normalise=False))
     numbers = replace(laboratory, pixels=False).run(arms, seeds)
     claims = []
     for probe in PROBES:

@@ -14,13 +14,13 @@ from unmask.proofs.experiment import Arm, Findings, Laboratory, comparisons
 from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.presets import Preset
 
+FAMILY = True
 NETWORK = {"model": "resnet:32-64-128/1-1-1"}
 PROBES = ("few labels", "knn", "linear")
 
 
 def arms_of(preset: Preset, longer: float) -> list[Arm]:
     """longer: how many of its steps MAE takes in the time of MFM's."""
-    preset = preset.family()
     kept = {name: value for name, value in preset.settings.items() if not name.startswith("decoder")}
     bare = replace(preset, settings=kept)
     conv = replace(preset, settings={**NETWORK, "image_size": kept["image_size"]})

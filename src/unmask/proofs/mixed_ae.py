@@ -20,6 +20,7 @@ from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, di
 from unmask.proofs.held_out import trained_and_tested
 from unmask.proofs.presets import Preset
 
+FAMILY = True
 PROBES = ("knn", "linear")
 NAIVE = {"strength": 0.0, "selective": False, "segments": False}
 TIMES = 2  # as many times the attention that chance gives the own picture counts as finding it
@@ -27,7 +28,6 @@ TIMES = 2  # as many times the attention that chance gives the own picture count
 
 def arms_of(preset: Preset) -> list[Arm]:
     """MixedAE, naive mixing, MixedAE without embeddings of the pictures, MAE, untrained, in this order."""
-    preset = preset.family()
     mixed = preset.arm("mixed", "mixed_ae")
     naive, unnamed = (
         replace(mixed, name=name, settings={**mixed.settings, **change})

@@ -21,6 +21,7 @@ from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, di
 from unmask.proofs.held_out import trained_and_tested
 from unmask.proofs.presets import Preset
 
+FAMILY = True
 PROBES = ("knn", "linear")
 FEW: dict[str, Any] = {"routes_experts": 4, "routes_clusters": 32, "routes_gate": "one"}  # for pictures as few as these
 VEHICLES = (0, 1, 8, 9)  # classes of CIFAR-10
@@ -29,7 +30,6 @@ UNEVEN = 2  # as many times its share as the busiest expert may have
 
 def arms_of(preset: Preset) -> list[Arm]:
     """MoCE, MAE and the untrained network, in this order."""
-    preset = preset.family()
     return [preset.arm("experts", "moce", **FEW), preset.arm("mae", "mae"), preset.untrained()]
 
 

@@ -21,6 +21,7 @@ from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.held_out import trained_and_tested
 from unmask.proofs.presets import Preset
 
+FAMILY = True
 SLUG = "mp3_position_prediction"
 PROBES = ("few labels", "knn", "linear")
 SHARES = (0.0, 0.5, 0.9)  # of the patches outside the context, besides the default
@@ -29,7 +30,6 @@ TIMES = 5  # as many times better than chance counts as far better
 
 def arms_of(preset: Preset) -> list[Arm]:
     """Position prediction, untrained, MAE, then position prediction with every other share."""
-    preset = preset.family()
     plain = {name: value for name, value in preset.settings.items() if not name.startswith("decoder_")}
     placing = replace(preset, settings=plain)
     mp3 = placing.arm("positions", SLUG)

@@ -11,13 +11,13 @@ from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
 
+FAMILY = True
 PROBES = ("knn", "linear")
 SHARES = (0.25, 0.5, 1.0)
 TERMS = ("sparsity", "singularity", "smoothness")
 
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
-    preset = preset.family()
     full = {slug: preset.arm(f"{slug}, 100%", slug) for slug in ("mae", "mto")}
     name = f"step-cost-{full['mto'].key('', 0, 0, 0)}"
     ratio = laboratory.once(name, lambda: step_cost_ratio(full["mto"], full["mae"]))

@@ -14,6 +14,7 @@ from unmask.proofs.cost import equal_compute, side_by_side
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.presets import Preset
 
+FAMILY = True
 PROBES = ("knn", "linear")
 SIDE = 16  # pixels along a side: 256 tokens
 LEARNED: dict[str, Any] = {"positions": "learned", "normalise": False}
@@ -21,7 +22,6 @@ LEARNED: dict[str, Any] = {"positions": "learned", "normalise": False}
 
 def arms_of(preset: Preset) -> list[Arm]:
     """Pixels, patches of 2, patches of 4, pixels untrained, pixels with known neighbours, in this order."""
-    preset = preset.family()
     shared = {name: value for name, value in preset.settings.items() if name != "patch_size"} | {"image_size": SIDE}
     preset = replace(preset, settings=shared)
     pixels = preset.arm("pixels", "pixel_transformer")

@@ -63,6 +63,7 @@ PRESETS = {
         many=1 / 6,
         members={
             "epochs": 3,
+            "test": 5_000,
             "warmup": 0.5,
             "settings": {**NETWORK, "model": "128x4x4", "decoder_depth": 1, "decoder_heads": 2},
         },
@@ -87,7 +88,8 @@ PRESETS = {
 }
 
 
-def preset(name: str) -> Preset:
+def preset(name: str, family: bool = False) -> Preset:
+    """family: for a proof that says FAMILY."""
     if name not in PRESETS:
         raise ValueError(f"preset {name!r} is unknown; choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+    return PRESETS[name].family() if family else PRESETS[name]

@@ -38,7 +38,7 @@ def prove(
     as such. jobs: arms trained at the same time, each with one thread. Data other than the preset's are named as DATA.
     """
     module = _module(slug, study)
-    chosen = scale(preset)
+    chosen = scale(preset, getattr(module, "FAMILY", False))
     if seeds < 1:
         raise ValueError(f"{seeds} seeds prove nothing; give at least 3")
     if jobs < 1:

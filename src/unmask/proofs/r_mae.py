@@ -23,6 +23,7 @@ from unmask.proofs.held_out import trained_and_tested
 from unmask.proofs.presets import Preset
 from unmask.proofs.scenes import NAME, add_segmentation
 
+FAMILY = True
 PROBES = ("knn", "linear")
 LIGHT = {"region_decoder_width": 32, "region_decoder_depth": 2, "region_decoder_heads": 4, "regions_count": 4}
 SLACK = -0.01  # accuracy that may be lost for the features to count as unharmed
@@ -30,7 +31,6 @@ SLACK = -0.01  # accuracy that may be lost for the features to count as unharmed
 
 def arms_of(preset: Preset) -> list[Arm]:
     """R-MAE, the regions of other pictures, MAE, untrained, in this order."""
-    preset = preset.family()
     own = preset.arm("regions", "r_mae", **LIGHT)
     other = preset.arm("regions of others", "r_mae", **LIGHT, regions_of="other")
     return [own, other, preset.arm("mae", "mae"), preset.untrained()]

@@ -23,6 +23,7 @@ from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, di
 from unmask.proofs.presets import Preset
 from unmask.train.engine import choose_device
 
+FAMILY = True
 KNOWN = 5000  # labelled training pictures among which neighbours are sought
 PROBES = ("corrupted knn", "knn", "linear")
 
@@ -41,7 +42,6 @@ class Worn(Method):
 
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
-    preset = preset.family()
     boosted, plain = preset.arm("boosted", "tbm"), preset.arm("mae", "tbm", boosters_count=0)
     name = f"step-cost-{boosted.key('', 0, 0, 0)}"
     ratio = laboratory.once(name, lambda: step_cost_ratio(boosted, plain))

@@ -12,9 +12,7 @@ from unmask.proofs.experiment import Laboratory
 from unmask.proofs.presets import Preset
 from unmask.proofs.studies import masks
 
-PRESET = Preset(
-    "pictures", 20, 10, {"model": "16x2x2", **SIZES}, epochs=2, lr=1e-3, batch=8, warmup=0.1, members={"epochs": 1.0}
-)
+PRESET = Preset("pictures", 20, 10, {"model": "16x2x2", **SIZES}, epochs=1, lr=1e-3, batch=8, warmup=0.1)
 
 
 def laboratory(folder, data) -> Laboratory:

@@ -15,6 +15,7 @@ from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.presets import Preset
 from unmask.proofs.scenes import NAME, add_segmentation
 
+FAMILY = True
 DATA = ("cifar10.tar", "clothing10.tar")
 SIZES = {"clothing10.tar": {"image_size": 96, "patch_size": 12}}  # where pictures are larger than the preset's
 MASKS = (
@@ -29,16 +30,15 @@ SETTLED = 0.5  # share of the training after which losses are compared
 def arms_of(laboratory: Laboratory, preset: Preset) -> list[Arm]:
     """Random masks first, then every other sampler, shortened by what its step costs."""
     name = laboratory.data.name
-    short = preset.family()
     if name in SIZES:
         more = max(1.0, laboratory.limit / laboratory.count)  # as many pictures pass as of a large set
-        short = replace(
-            short,
-            settings={**short.settings, **SIZES[name]},
-            epochs=round(short.epochs * more, 2),
-            warmup=round(short.warmup * more, 2),
+        preset = replace(
+            preset,
+            settings={**preset.settings, **SIZES[name]},
+            epochs=round(preset.epochs * more, 2),
+            warmup=round(preset.warmup * more, 2),
         )
-    plain = short.arm("random", "mae")
+    plain = preset.arm("random", "mae")
     arms = [plain]
     for mask in MASKS:
         arm = replace(plain, name=mask, mask=mask)
