@@ -44,6 +44,10 @@ class Picture:
         return self.values.dtype
 
     @property
+    def nbytes(self) -> int:
+        return self.values.nbytes + (0 if self.missing is None else self.missing.nbytes)
+
+    @property
     def kind(self) -> str:
         """Channels and type in words: what must agree within a data set."""
         return kind_words(self.channels, self.dtype)

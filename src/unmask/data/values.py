@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unmask.core import Batch
 from unmask.data.loading import collate
+from unmask.data.protocols import Reader
 from unmask.data.source import Source, Subset
 
 
@@ -45,7 +46,7 @@ class FixedView:
     def draw(self, sample: Any, card: Any, generator: torch.Generator) -> dict[str, Tensor]:
         return self(sample, card)
 
-    def reader(self, card: Any, count: int, cache_bytes: int, workers: int) -> "FixedView":
+    def reader(self, card: Any, count: int, cache_bytes: int, workers: int) -> Reader:
         return self
 
     def read(self, source: Source, i: int) -> Any:
