@@ -1,5 +1,7 @@
 """The data card as aligned text."""
 
+from typing import Any
+
 from unmask.data.card import DataCard
 from unmask.data.picture import channel_words
 
@@ -10,10 +12,10 @@ def card_text(card: DataCard, view=None, estimate: str | None = None) -> str:
     """One fact a line; see `DataCard.to_text`."""
     rows = [
         ("data", card.origin),
-        ("pictures", f"{card.count:,} ({_bytes(card.bytes)}); measured {card.measured:,}"),
-        ("classes", _classes(card)),
+        ("pictures", f"{card.count:,} ({byte_words(card.bytes)}); measured {card.measured:,}"),
+        ("classes", class_words(card)),
         ("splits", ", ".join(f"{name} {count:,}" for name, count in card.splits.items()) or "none"),
-        ("sizes", _sizes(card)),
+        ("sizes", size_words(card)),
         ("channels", f"{len(card.channels)}: {channel_words(card.channels)}"),
         ("type", f"{card.dtype}, {min(card.minimum):g} to {max(card.maximum):g}"),
     ]
@@ -23,18 +25,18 @@ def card_text(card: DataCard, view=None, estimate: str | None = None) -> str:
         rows.append(("masks", f"{card.targets:,} pictures have a segmentation mask"))
     if card.missing:
         rows.append(("missing", f"{card.missing:.2%} of the pixels (not a number, or no data)"))
-    rows.append(("duplicates", _some(card.duplicates, "equals") or f"none among {card.measured:,}"))
-    rows.append(("unreadable", _some(card.unreadable, "") or f"none among {card.measured:,}"))
+    rows.append(("duplicates", named_few(card.duplicates, "equals") or f"none among {card.measured:,}"))
+    rows.append(("unreadable", named_few(card.unreadable, "") or f"none among {card.measured:,}"))
     if view is not None:
         rows += [("training" if i == 0 else "", line) for i, line in enumerate(view.sentences(card))]
     if estimate:
         rows.append(("estimate", estimate))
     rows.append(("fingerprint", card.fingerprint[:16]))
     lines = [f"{name:<12} {text}" for name, text in rows]
-    return "\n".join([*lines, "", *_statistics(card)])
+    return "\n".join([*lines, "", *statistics_table(card)])
 
 
-def _statistics(card: DataCard) -> list[str]:
+def statistics_table(card: Any) -> list[str]:
     width = max(7, *(len(name) for name in card.channels[:MOST_ROWS]))
     lines = [f"{'channel':<{width}} {'minimum':>12} {'maximum':>12} {'mean':>12} {'std':>12}"]
     columns = zip(card.channels, card.minimum, card.maximum, card.mean, card.std, strict=True)
@@ -45,25 +47,25 @@ def _statistics(card: DataCard) -> list[str]:
     return lines
 
 
-def _classes(card: DataCard) -> str:
+def class_words(card: Any) -> str:
     if not card.classes:
         return "none (not needed for pretraining)"
     shown = ", ".join(card.classes[:MOST_ROWS])
     return f"{len(card.classes)}: {shown}{', ...' if len(card.classes) > MOST_ROWS else ''}"
 
 
-def _sizes(card: DataCard) -> str:
+def size_words(card: Any) -> str:
     small, middle, large = (f"{h}x{w}" for h, w in card.sizes)
     return f"all {small}" if small == large else f"{small} to {large}, median {middle} (height x width)"
 
 
-def _some(found: dict[str, str], verb: str) -> str:
+def named_few(found: dict[str, str], verb: str) -> str:
     shown = [f"{name} {verb} {text}".replace("  ", " ") for name, text in list(found.items())[:MOST_ROWS]]
     more = f"\n{'':<12} ... and {len(found) - MOST_ROWS} more" if len(found) > MOST_ROWS else ""
     return "" if not found else f"{len(found):,}" + "".join(f"\n{'':<12}   {line}" for line in shown) + more
 
 
-def _bytes(count: int) -> str:
+def byte_words(count: int) -> str:
     size = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
