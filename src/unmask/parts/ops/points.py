@@ -61,3 +61,8 @@ def grouped(points: Float[Tensor, "b n 3"], groups: int, size: int, skip_centre:
     centres = points_at(points, farthest_points(points, groups, skip_centre))
     patches = points_at(points, nearest_points(points, centres, size))
     return Groups(centres, patches - centres.unsqueeze(2))
+
+
+def joined(groups: Groups) -> Float[Tensor, "b m 3"]:
+    """The points of all patches where they lie; those that patches share come several times."""
+    return (groups.patches + groups.centres.unsqueeze(2)).flatten(1, 2)
