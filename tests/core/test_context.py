@@ -41,6 +41,20 @@ def test_uniform_noise_is_in_the_unit_interval_and_normal_noise_standard():
     assert abs(float(noise.std()) - 1) < 0.025  # idem
 
 
+def test_noise_of_different_lengths_depends_on_neither_the_others_nor_the_division():
+    whole = context().ragged([3, 5, 2], 4)
+    assert whole.shape == (10, 4)
+    assert whole.min() >= 0
+    assert whole.max() < 1
+    other = context().ragged([3, 1, 2], 4)
+    assert torch.equal(whole[:3], other[:3])
+    assert torch.equal(whole[8:], other[4:])
+    assert torch.equal(whole[3:4], other[3:4])
+    part = context(first=1, total=3).ragged([5, 2], 4)
+    assert torch.equal(whole[3:], part)
+    assert context().ragged([], 4).shape == (0, 4)
+
+
 def test_the_global_generator_is_left_alone():
     torch.manual_seed(1)
     before = torch.get_rng_state()

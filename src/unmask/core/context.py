@@ -1,5 +1,6 @@
 """Context: what a step knows of the training around it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,23 @@ class Context:
     def normal(self, *shape: int, device: torch.device | str = "cpu") -> Float[Tensor, "..."]:
         """Standard normal noise, one row per sample of the batch."""
         return self._rows(torch.randn, shape, device)
+
+    def ragged(
+        self, counts: Sequence[int], *shape: int, device: torch.device | str = "cpu"
+    ) -> Float[Tensor, "n *shape"]:
+        """Noise in [0, 1) for samples of different sizes: `counts[i]` rows for the i-th, one sample after the other.
+
+        The noise of a sample depends neither on the sizes of the others nor on how they are padded.
+        """
+        seeds = self._rows(
+            lambda n, generator: torch.randint(1 << 62, (n,), generator=generator), (len(counts),), "cpu"
+        )
+        own = torch.Generator()
+        drawn = [
+            torch.rand(count, *shape, generator=own.manual_seed(seed))
+            for count, seed in zip(counts, seeds.tolist(), strict=True)
+        ]
+        return (torch.cat(drawn) if drawn else torch.zeros(0, *shape)).to(device)
 
     def _rows(self, draw, shape: tuple[int, ...], device) -> Tensor:
         total = shape[0] if self.total is None else self.total
