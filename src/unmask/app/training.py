@@ -200,7 +200,8 @@ def divide(source: Source, split: str | None = None, limit: int | None = None) -
     """Training and held-out part: the named split and the validation split, or a fixed random share.
 
     limit: most training samples, a fixed random choice. The training part is in the order of the names, so that
-    another listing of the same data gives the same run. The test split, if there is one, is never touched here.
+    another listing of the same data gives the same run. The test split, if there is one, is never touched here. Of a
+    transductive source both parts are everything.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit {limit} leaves none of the {source.noun}; give at least 1, or none at all")
@@ -209,6 +210,8 @@ def divide(source: Source, split: str | None = None, limit: int | None = None) -
         raise ValueError(f"split {split!r} is not in the data; there are {', '.join(splits) or 'none'}")
     name = split or ("train" if "train" in splits else None)
     part = source.subset(splits[name]) if name else source
+    if source.transductive:
+        return part, part
     order = sorted(range(len(part)), key=lambda i: random.Random(part.items[i].name).random())
     if name == "train" and "validation" in splits:
         held = source.subset(splits["validation"])
@@ -327,9 +330,10 @@ def _announce(config: Config, card: Facts, plan: Plan, held_out: Source, engine:
     named = {**config.settings, **({} if config.mask is None else {"mask": config.mask})}
     settings = ", ".join(f"{name}={value}" for name, value in named.items())
     parameters = sum(p.numel() for p in engine.method.parameters()) / 1e6
+    held = "none of it" if held_out.transductive else len(held_out)
     return (
         f"{config.method} ({settings}), {parameters:.1f} M parameters\n"
-        f"{card.count} {held_out.noun} to train on, {len(held_out)} held out; {plan.steps} steps of {plan.batch}"
+        f"{card.count} {held_out.noun} to train on, {held} held out; {plan.steps} steps of {plan.batch}"
         f" samples ({engine.processes} processes x {plan.accumulation} accumulation),"
         f" {plan.steps * plan.batch / plan.samples:.1f} epochs, peak learning rate {plan.lr:.2e},"
         f" {plan.precision} on {engine.accelerator.device}"

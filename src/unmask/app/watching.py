@@ -44,7 +44,7 @@ class Watcher:
         self.batches = list(looked_at)
         if looked_at.faults:
             say(f"{len(looked_at.faults)} held-out {held.noun} cannot be used: {few(list(looked_at.faults))}")
-        if sum(len(batch["index"]) for batch in self.batches) < FEWEST:
+        if sum(len(batch["index"]) for batch in self.batches) < (1 if held.transductive else FEWEST):
             why = "".join(f"; {name} {reason}" for name, reason in list(looked_at.faults.items())[:1])
             raise ValueError(
                 f"fewer than {FEWEST} of {len(held)} held-out {held.noun} of {held.origin} can be used{why}"

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from unmask.core import Batch
 from unmask.data.loading import Faults, collate, in_order
 from unmask.data.picture import Unreadable
-from unmask.data.protocols import Facts, Showing
+from unmask.data.protocols import Drawing, Facts, Showing
 from unmask.data.source import Source
 
 
@@ -26,7 +26,11 @@ class _Rows(Dataset):
                 samples.append(self.sample(i))
             except Unreadable as error:
                 faults[self.source.items[i].name] = error.reason
-        return (collate(samples) if samples else None), faults
+        return (self.together(samples) if samples else None), faults
+
+    def together(self, samples: list[dict[str, Tensor]]) -> Batch:
+        """A batch of the samples, as the view puts them together where it says how."""
+        return self.view.collate(samples, self.card, False) if isinstance(self.view, Drawing) else collate(samples)
 
     def sample(self, i: int) -> dict[str, Tensor]:
         target = self.source.read_target(i) if self.targets else None

@@ -82,9 +82,12 @@ class Source:
 
     noun: what its samples are called. classes: names of the labels in the order of their numbers, () for none.
     refused: what stands beside the samples but is never read (links out of an archive, devices, ...), with reasons.
+    transductive: whether what is asked about is a part of what is trained on, as the nodes of one graph; then nothing
+    can be held out, and the network is looked at on its training data under other masks.
     """
 
     noun = "pictures"
+    transductive = False
 
     def __init__(
         self,
@@ -173,7 +176,7 @@ class Subset(Source):
         places = np.fromiter(indices, dtype=np.int64)
         if len(places) and (places.min() < 0 or places.max() >= len(whole)):
             raise ValueError(f"place {places.max()} is outside a data set of {len(whole)} samples")
-        self.whole, self.indices, self.noun = whole, places, whole.noun
+        self.whole, self.indices, self.noun, self.transductive = whole, places, whole.noun, whole.transductive
         super().__init__(whole.origin, _Chosen(whole.items, places), whole.decoder, whole.classes, whole.refused)
 
     def data(self, i: int) -> bytes:
