@@ -29,15 +29,19 @@ class Record:
 class Attention(nn.Module):
     """Multi-head self-attention; places that are not valid are never attended to.
 
-    bias: whether queries, keys and values have one.
+    bias: whether queries, keys and values have one. key_bias: False leaves out that of the keys alone, which changes no
+    attention. Source: Bao et al. 2022 (BEiT).
     """
 
-    def __init__(self, width: int, heads: int, bias: bool = True):
+    def __init__(self, width: int, heads: int, bias: bool = True, key_bias: bool = True):
         super().__init__()
         if width % heads:
             raise ValueError(f"width {width} cannot be divided into {heads} heads; choose a divisor")
         self.heads = heads
-        self.qkv = Linear(width, 3 * width, bias)
+        apart = bias and not key_bias
+        self.qkv = Linear(width, 3 * width, bias and key_bias)
+        self.query_bias = nn.Parameter(torch.zeros(heads, 1, width // heads)) if apart else None
+        self.value_bias = nn.Parameter(torch.zeros(heads, 1, width // heads)) if apart else None
         self.out = Linear(width, width)
 
     def forward(
@@ -50,6 +54,8 @@ class Attention(nn.Module):
         """norm: applied to x before anything else."""
         b, n, d = x.shape
         q, k, v = of_norm(self.qkv, norm, x).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        if self.query_bias is not None and self.value_bias is not None:
+            q, v = q + self.query_bias.to(q.dtype), v + self.value_bias.to(v.dtype)
         allowed = None if valid is None else valid[:, None, None, :]
         if record is not None and record.attention:
             scores = (q @ k.transpose(-2, -1)).float() * (d // self.heads) ** -0.5
@@ -77,7 +83,7 @@ class LayerScale(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)), each branch scaled and dropped at random if asked for.
 
-    bias: of queries, keys and values. eps: of the norms.
+    bias, key_bias: of queries, keys and values, see Attention. eps: of the norms.
     """
 
     def __init__(
@@ -88,10 +94,11 @@ class Block(nn.Module):
         layer_scale: float | None = None,
         bias: bool = True,
         eps: float = EPS,
+        key_bias: bool = True,
     ):
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=eps)
-        self.attention = Attention(width, heads, bias)
+        self.attention = Attention(width, heads, bias, key_bias)
         self.norm2 = nn.LayerNorm(width, eps=eps)
         self.mlp = nn.Sequential(Linear(width, 4 * width), nn.GELU(), Linear(4 * width, width))
         self.scale1 = nn.Identity() if layer_scale is None else LayerScale(width, layer_scale)
@@ -112,10 +119,18 @@ class Transformer(nn.Module):
     between: modules with a block's arguments that run after blocks, by the block's number from 1; none at first.
     """
 
-    def __init__(self, width: int, depth: int, heads: int, drop_path: float = 0.0, layer_scale: float | None = None):
+    def __init__(
+        self,
+        width: int,
+        depth: int,
+        heads: int,
+        drop_path: float = 0.0,
+        layer_scale: float | None = None,
+        key_bias: bool = True,
+    ):
         super().__init__()
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
-        self.blocks = nn.ModuleList(Block(width, heads, rate, layer_scale) for rate in rates)
+        self.blocks = nn.ModuleList(Block(width, heads, rate, layer_scale, key_bias=key_bias) for rate in rates)
         self.between = nn.ModuleDict()
         self.norm = nn.LayerNorm(width, eps=EPS)
         self.apply(initialise)
