@@ -7,10 +7,11 @@ from PIL import Image, UnidentifiedImageError
 
 from unmask.data.picture import Unreadable
 
+Given = TypeVar("Given")
 Found = TypeVar("Found")
 
 
-def guarded(decode: Callable[[bytes], Found], data: bytes) -> Found:
+def guarded(decode: Callable[[Given], Found], data: Given) -> Found:
     """decode(data). Decoders meet damaged files with exceptions of every kind: each becomes Unreadable."""
     try:
         return decode(data)
