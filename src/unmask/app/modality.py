@@ -76,9 +76,9 @@ class Modality(Protocol):
         """The card for a report: facts, and one row for every channel."""
 
 
-def require_pictures(slug: str, what: str) -> None:
-    """Raises ValueError for a method of other data; `what` is the verb that asks."""
-    if about(slug).data != "image":
+def require_pictures(slug: str, what: str, others: Iterable[str] = ()) -> None:
+    """Raises ValueError for a method of other data; `what` is the verb that asks. others: kinds that do as well."""
+    if about(slug).data not in ("image", *others):
         raise ValueError(f"{slug} works on {modality_of(slug).NOUN}, and {what} is for pictures")
 
 

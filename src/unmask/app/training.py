@@ -98,7 +98,7 @@ def pretrain(
         settings["model"] = model
     settings = read_settings(builder(method), settings)
     if mask is not None:
-        require_pictures(method, "a mask given by hand")
+        require_pictures(method, "a mask given by hand", ("video", "audio"))
     create_check(method, settings, mask)
     chosen = choose_device(device)
     precision = choose_precision(precision, chosen)

@@ -86,8 +86,11 @@ def card_from_json(facts: dict[str, Any]) -> DataCard:
     return DataCard.from_json(facts)
 
 
-def default_sizes(card: DataCard, settings: dict[str, Any]) -> dict[str, Any]:
-    """Picture and patch size for this data where the user names none: nothing enlarged, about 12 patches a side."""
+def default_sizes(card: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """Picture and patch size for this data where the user names none: nothing enlarged, about 12 patches a side.
+
+    card: of pictures, or of others with sizes.
+    """
     short = min(card.sizes[1])
     size = settings.get("image_size") or (224 if short >= 224 else max(16, short // 16 * 16))
     patch = settings.get("patch_size") or min(
@@ -172,11 +175,11 @@ def described(card: DataCard) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         facts.pop(name)
     low, middle, high = (f"{height}x{width}" for height, width in card.sizes)
     facts = {"origin": facts.pop("origin"), "sizes": f"{low} to {high}, median {middle}", **facts}
-    facts |= {name: _few(facts[name]) for name in ("duplicates", "unreadable")}
+    facts |= {name: few_words(facts[name]) for name in ("duplicates", "unreadable")}
     return facts, table
 
 
-def _few(found: dict[str, str]) -> str:
+def few_words(found: dict[str, str]) -> str:
     """How many, and the first of them."""
     named = "; ".join(f"{name}: {what}" for name, what in islice(found.items(), LISTED))
     return f"{len(found)} ({named}{'; ...' if len(found) > LISTED else ''})" if found else "none"
