@@ -1,5 +1,6 @@
 """Predictions that need no learning: what a network must beat before it has understood anything."""
 
+import math
 from typing import Any
 
 import torch
@@ -20,12 +21,12 @@ def seen_places(mask: Mask) -> Bool[Tensor, "b n"]:
     return seen.scatter(-1, mask.kept, valid)
 
 
-def nearest_seen(seen: Bool[Tensor, "b n"], grid: tuple[int, int]) -> Int64[Tensor, "b n"]:
+def nearest_seen(seen: Bool[Tensor, "b n"], grid: tuple[int, ...]) -> Int64[Tensor, "b n"]:
     """For every place the seen place at the least distance on the grid; the first in reading order among equals."""
-    n = grid[0] * grid[1]
+    n = math.prod(grid)
     place = torch.arange(n, device=seen.device)
-    row, column = place // grid[1], place % grid[1]
-    square = (row[:, None] - row).square() + (column[:, None] - column).square()
+    axes = torch.meshgrid(*(torch.arange(size, device=seen.device) for size in grid), indexing="ij")
+    square = torch.stack([(axis.flatten()[:, None] - axis.flatten()).square() for axis in axes]).sum(0)
     cost = square * n + place  # unique per row, so that no tie is left to the device
     return torch.stack([cost.masked_fill(~own, cost.max() + 1).argmin(-1) for own in seen])
 
