@@ -120,7 +120,7 @@ class VideoFile:
         """The places that are decoded in one go, each with the key frame to begin at."""
         keys, groups = self.index.keys, list[tuple[int, list[int]]]()
         for place in places:
-            key = int(keys[max(np.searchsorted(keys, place, side="right") - 1, 0)])
+            key = int(keys[max(int(np.searchsorted(keys, place, side="right")) - 1, 0)])
             if groups and key <= groups[-1][1][-1] + WORTH_SEEKING:
                 groups[-1][1].append(place)
             else:
