@@ -11,7 +11,7 @@ import torch
 
 from unmask.app.catalogue import create
 from unmask.app.masking import use_mask
-from unmask.core import Context
+from unmask.core import Batch, Context
 from unmask.proofs.experiment import Arm, Laboratory
 from unmask.train.engine import choose_precision
 
@@ -19,9 +19,12 @@ Rows = Sequence[dict[str, float]]
 ROUNDS = 15  # interleaved steps of each kind
 
 
-def step_cost_ratio(arm: Arm, plain: Arm) -> float:
-    """How many times as long a step of `arm` takes as one of `plain`: the median over steps taken in turns."""
-    steps = [_stepper(arm), _stepper(plain)]
+def step_cost_ratio(arm: Arm, plain: Arm, batch: Batch | None = None) -> float:
+    """How many times as long a step of `arm` takes as one of `plain`: the median over steps taken in turns.
+
+    batch: what a step is taken on; default: noise in the form of the arm's pictures.
+    """
+    steps = [_stepper(arm, batch), _stepper(plain, batch)]
     for step in steps:
         step()
     ratios = []
@@ -56,13 +59,14 @@ def in_quarters(ratio: float) -> float:
     return math.ceil(4 * ratio) / 4
 
 
-def _stepper(arm: Arm) -> Callable[[], None]:
+def _stepper(arm: Arm, batch: Batch | None) -> Callable[[], None]:
     method = create(arm.method, **arm.settings)
     if arm.mask is not None:
         use_mask(method, arm.mask)
     optimiser = torch.optim.AdamW(method.parameters(), fused=True)
-    size = arm.settings["image_size"]
-    batch = {"image": torch.randn(arm.batch, 3, size, size)}
+    if batch is None:
+        size = arm.settings["image_size"]
+        batch = {"image": torch.randn(arm.batch, 3, size, size)}
     half = choose_precision("auto", torch.device("cpu")) == "bf16"
 
     def step() -> None:
