@@ -34,6 +34,7 @@ from unmask.core.assembly import arguments, read_settings
 from unmask.data.protocols import Facts
 from unmask.data.source import Source
 from unmask.data.stream import TrainingStream
+from unmask.interop.bert import holds_bert, load_bert
 from unmask.interop.published import load_into
 from unmask.train.engine import Engine, choose_device, choose_precision
 from unmask.train.lock import RunLock
@@ -323,7 +324,7 @@ def begin_with(method: Method, path: Path) -> str:
         checkpoint = read_checkpoint(path)
         method.load_state_dict(checkpoint.tensors("method"))
         return f"begins with the weights of {path}, step {checkpoint.step}"
-    return load_into(method, path).to_text()
+    return load_bert(method, path) if holds_bert(path) else load_into(method, path).to_text()
 
 
 def _announce(config: Config, card: Facts, plan: Plan, held_out: Source, engine: Engine) -> str:
