@@ -217,3 +217,11 @@ def test_pictures_that_travel_as_8_bit_arrive_as_those_that_are_standardised_fir
 def test_from_workers_pictures_travel_as_8_bit(source):
     assert stream(source, workers=2).deferred
     assert not stream(source).deferred
+
+
+def test_labels_come_where_they_are_asked_for_and_known(make, tmp_path):
+    names = [f"{'cat' if i % 3 else 'dog'}/{i:02d}.png" for i in range(COUNT)]
+    source = open_source(make.write_folder(tmp_path / "labelled", names))
+    batch = next(iter(stream(source, labels=True)))
+    assert batch["label"].tolist() == [source.label(int(i)) for i in batch["index"]]
+    assert "label" not in next(iter(stream(source)))

@@ -37,7 +37,12 @@ class Phase:
 
 
 class Method(nn.Module):
-    """Base of every system: `losses` to train it, `features` to use it."""
+    """Base of every system: `losses` to train it, `features` to use it.
+
+    labelled: whether batches of a training hold the class of every sample, where there are classes.
+    """
+
+    labelled = False
 
     def losses(self, batch: Batch, context: Context, mask: Mask | None = None) -> dict[str, Float[Tensor, ""]]:
         """The weighted terms whose sum is minimised. A given mask replaces the sampler's."""

@@ -38,7 +38,9 @@ class MicroBatches(Dataset):
         accumulation: int,
         reader: Reader,
         deferred: bool,
+        labels: bool,
     ):
+        self.labels = labels and bool(source.classes)
         self.source, self.card, self.view, self.reader, self.deferred = source, card, view, reader, deferred
         self.seed, self.batch = seed, batch
         self.processes, self.process, self.accumulation = processes, process, accumulation
@@ -70,6 +72,8 @@ class MicroBatches(Dataset):
                 faults[self.source.items[i].name] = error.reason
                 continue
             found["index"] = torch.tensor(i)
+            if self.labels:
+                found["label"] = torch.tensor(self.source.label(i))
             return found
         return None
 
@@ -82,6 +86,7 @@ class TrainingStream:
     budget: share of the samples that may be unreadable; each is replaced by another and counted in `faults`.
     cache_bytes: memory for decoded pictures, over all workers. Of a set that needs more, JPEGs of at least four times
         the size of the view are decoded anew for every view, at a reduced scale where the crop allows.
+    labels: whether batches hold "label" where the source has classes, -1 for a sample without one.
     device: where batches are wanted. What a view defers, such as making real numbers of 8-bit pictures, is done there.
     """
 
@@ -102,6 +107,7 @@ class TrainingStream:
         budget: float = 0.001,
         cache_bytes: int = 1 << 30,
         device: torch.device | str = "cpu",
+        labels: bool = False,
     ):
         if batch < 1 or batch % (processes * accumulation):
             raise ValueError(
@@ -119,7 +125,7 @@ class TrainingStream:
         reader = view.reader(card, len(source), cache_bytes, workers)
         self.deferred = view.deferred(card, workers, self.device)
         self._batches = MicroBatches(
-            source, card, view, seed, batch, processes, process, accumulation, reader, self.deferred
+            source, card, view, seed, batch, processes, process, accumulation, reader, self.deferred, labels
         )
 
     def __len__(self) -> int:
