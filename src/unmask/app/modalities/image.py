@@ -100,9 +100,10 @@ def default_sizes(card: Any, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings_of_data(card: DataCard, known: dict[str, Argument], settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings among `known` that follow from the data: sizes, channels, and the range of the pixels."""
+    """The settings among `known` that follow from the data: sizes, channels, classes, and the range of the pixels."""
     lowest, highest = _range(card)
-    found = {"channels": len(card.channels), "pixels_darkest": lowest, "pixels_brightest": highest}
+    found = {"classes": len(card.classes), "pixels_darkest": lowest, "pixels_brightest": highest}
+    found |= {name: len(card.channels) for name in known if name == "channels" or name.endswith("_channels")}
     if "patch_size" in known:
         found |= default_sizes(card, settings)
     elif "image_size" in known:  # nothing enlarged, and no larger than the method is made for
