@@ -233,6 +233,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--step", type=int, help="a snapshot's step; default: the newest checkpoint")
     one.add_argument("--device", default="auto")
 
+    one.add_argument("--class", dest="label", metavar="CLASS", help="name or number of the class to make pictures of")
+
     one = verb("analyse", "Measure what every layer of a run has learned, with plots.")
     one.add_argument("run")
     one.add_argument("data", nargs="?")

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unmask.app.pictures import display, tiled
-from unmask.app.runs import load
+from unmask.app.runs import Loaded, few, load
 from unmask.evaluate.features import frozen
 from unmask.train.checkpoint import write_atomically
 from unmask.train.engine import choose_device
@@ -27,13 +27,14 @@ def generate(
     seed: int = 0,
     out: str | Path | None = None,
     step: int | None = None,
+    label: str | None = None,
     device: str = "auto",
 ) -> Path:
     """Writes new pictures that a run invents, the same for the same seed.
 
     out: a .png file, for one sheet with all of them, or a folder, for one file each; default: samples.png in the run
-    folder. step: a snapshot's, instead of the newest checkpoint.
-    Raises ValueError for a method that cannot make pictures.
+    folder. step: a snapshot's, instead of the newest checkpoint. label: the class of all pictures, by name or number,
+    for a method that was taught classes. Raises ValueError for a method that cannot make pictures.
     """
     if count < 1:
         raise ValueError(f"count {count} must be at least 1")
@@ -44,7 +45,7 @@ def generate(
     if not hasattr(loaded.method, "sample"):
         raise ValueError(f"{loaded.config.method} does not make new pictures; generate needs a method that samples")
     method = loaded.method.to(choose_device(device))
-    made = samples(method, count, seed)
+    made = samples(method, count, seed, None if label is None else _class(loaded, label))
     pictures = display(loaded.card, made)(made)
     if path.suffix:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,12 +60,25 @@ def generate(
 
 
 @torch.no_grad()
-def samples(method, count: int, seed: int = 0) -> Float[Tensor, "n c h w"]:
-    """New standardised pictures, made in batches; the first are the same for every count."""
+def samples(method, count: int, seed: int = 0, label: int | None = None) -> Float[Tensor, "n c h w"]:
+    """New standardised pictures, made in batches; the first are the same for every count. label: of what class."""
     generator = torch.Generator().manual_seed(seed)
+    wanted = () if label is None else (label,)
     with frozen(method):
-        parts = [method.sample(BATCH, generator).cpu() for _ in range(0, count, BATCH)]
+        parts = [method.sample(BATCH, generator, *wanted).cpu() for _ in range(0, count, BATCH)]
     return torch.cat(parts)[:count]
+
+
+def _class(loaded: Loaded, label: str) -> int:
+    """The number of a class by its name, or as text."""
+    classes = loaded.card.classes[: getattr(loaded.method, "classes", 0)]
+    if not classes:
+        raise ValueError(f"this run of {loaded.config.method} was taught no classes; generate without one")
+    if label in classes:
+        return classes.index(label)
+    if label.isdigit() and int(label) < len(classes):
+        return int(label)
+    raise ValueError(f"class {label!r} is unknown to the run; choose one of {few(classes)}, or 0 to {len(classes) - 1}")
 
 
 def _write(picture: Float[Tensor, "3 h w"], path: Path) -> None:
