@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from unmask.core import Mask
-from unmask.core.assembly import Argument, arguments, assemble, parse, part_class, read_settings
+from unmask.core.assembly import (
+    Argument,
+    arguments,
+    arguments_of_part,
+    assemble,
+    parse,
+    part_class,
+    parts_of,
+    read_settings,
+)
 from unmask.methods.mae import MAE
 from unmask.methods.self_guided_mae import SelfGuidedMAE
 from unmask.parts.masks.guided import GuidedMask
@@ -117,3 +126,10 @@ def test_only_classes_of_the_library_are_parts():
     assert part_class(TokenDecoder | None) is TokenDecoder
     assert part_class(int | tuple[int, int]) is None
     assert part_class(str) is None
+
+
+def test_a_part_is_known_by_its_name_and_its_settings():
+    assert parts_of(MAE) == {"encoder": ViT, "decoder": TokenDecoder}
+    assert "decoder_depth" in arguments_of_part(MAE, "decoder")
+    assert "patch_size" in arguments_of_part(MAE, "encoder")
+    assert not set(arguments_of_part(MAE, "decoder")) & set(arguments_of_part(MAE, "encoder"))

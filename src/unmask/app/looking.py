@@ -14,10 +14,11 @@ from unmask.app.masking import mask_panel
 from unmask.app.modality import modality_of, require_pictures
 from unmask.app.pictures import save_png
 from unmask.app.runs import SNAPSHOTS, Loaded, few, load, new_file
+from unmask.app.stages import named_runs, open_stages
 from unmask.app.training import divide
 from unmask.app.watching import spread
 from unmask.core import Context, Method
-from unmask.core.assembly import arguments, read_settings
+from unmask.core.assembly import arguments
 from unmask.data.protocols import Drawing, Facts
 from unmask.data.source import Item, Source
 from unmask.data.stream import EvaluationBatches, TrainingStream, evaluation_batches
@@ -50,7 +51,7 @@ def inspect(
     """
     if model is not None:
         settings["model"] = model
-    settings = read_settings(builder(method), settings)
+    settings, _ = open_stages(method, *named_runs(method, settings), needed=False)
     kind, where = modality_of(method), {"channels": channels, "fit": fit, "smallest": smallest}
     source = kind.open_data(data, where, complete(method, settings))
     splits = source.splits()

@@ -28,9 +28,10 @@ from unmask.app.runs import (
     write_json,
     write_names,
 )
+from unmask.app.stages import named_runs, open_stages, restated, take
 from unmask.app.watching import FEWEST, Watcher
 from unmask.core import Method
-from unmask.core.assembly import arguments, read_settings
+from unmask.core.assembly import arguments
 from unmask.data.protocols import Facts
 from unmask.data.source import Source
 from unmask.data.stream import TrainingStream
@@ -89,7 +90,9 @@ def pretrain(
     init_from: weights to begin with, in any naming that is known: a released file, an export, another run.
     ema: decay of a moving average of the weights. `epochs=0` saves the untrained network. settings: arguments of the
     method and of its parts, such as image_size=64, patch_size=8, ratio=0.6. smallest: pictures with a shorter side
-    are refused. bad_budget: share of refused and unreadable pictures above which the run stops.
+    are refused. A part that is trained before, such as the tokenizer of MaskGIT, is named by its run: tokenizer=RUN;
+    its weights are kept in the new run as well. bad_budget: share of refused and unreadable pictures above which the
+    run stops.
 
     Raises ValueError for anything that does not fit together, before data or model are touched where possible.
     """
@@ -97,7 +100,7 @@ def pretrain(
     known = arguments(builder(method))  # an unknown method or setting fails before anything is read
     if model is not None:
         settings["model"] = model
-    settings = read_settings(builder(method), settings)
+    settings, stages = open_stages(method, *named_runs(method, settings))
     if mask is not None:
         require_pictures(method, "a mask given by hand", ("video", "audio"))
     create_check(method, settings, mask)
@@ -106,10 +109,15 @@ def pretrain(
     with ExitStack() as stack:
         _claim(out, stack, say)
         kind = modality_of(method)
-        source = kind.open_data(data, {"channels": channels}, complete(method, settings))
+        first = next(iter(stages.values()), None)
+        if first is None:
+            source = kind.open_data(data, {"channels": channels}, complete(method, settings))
+        else:
+            source = kind.open_like(data, {"channels": channels}, complete(method, settings), first.card)
         training, _ = divide(source, split, limit)
         card = kind.measure(training)
-        settings = {**kind.settings_of_data(card, known, settings), **settings}
+        following = kind.settings_of_data(card, known, settings)
+        settings = {**following, **restated(stages, card, following), **settings}
         kind.check(card, settings, {"fit": fit, "smallest": smallest})
         plan = make_plan(
             recipe(method),
@@ -140,6 +148,7 @@ def pretrain(
             "workers": workers,
             "trackers": list(trackers),
             "init_from": str(init_from) if init_from else None,
+            "stages": {name: str(stage.run) for name, stage in stages.items()},
         }
         config = Config(method, settings, where, plan.to_json(), versions(), keep(mask, out))
         _run(out, config, card, source, plan, chosen, progress, say, mask=mask)
@@ -191,7 +200,7 @@ def resume(
             raise ValueError(f"{run} was masked by a Python {config.mask}; resume it from Python with mask=")
         if workers is not None:
             config.data["workers"] = workers
-        if checkpoint is not None and checkpoint.step == 0 and not config.data["init_from"]:
+        if checkpoint is not None and checkpoint.step == 0 and not begins_with(config):
             checkpoint = None  # begun anew, so that what is looked at before the first step is there
         _run(run, config, card, source, plan, chosen, progress, say, checkpoint, mask)
     return run
@@ -262,6 +271,9 @@ def _run(
     method = config.build(out)
     if callable(mask):
         use_mask(method, mask)
+    if resumed is None:
+        for name, run in config.data.get("stages", {}).items():
+            say(take(method, name, Path(run)))
     if resumed is None and config.data["init_from"]:
         say(begin_with(method, Path(config.data["init_from"])))
     if plan.compile:
@@ -293,6 +305,7 @@ def _run(
                 workers=config.data["workers"],
                 budget=config.data["bad_budget"],
                 device=engine.accelerator.device,
+                labels=engine.method.labelled,
             )
         )
         return streams[-1]
@@ -316,6 +329,11 @@ def _run(
             logs.close()
     if engine.process == 0:
         say(f"done: {plan.steps} steps in {time.monotonic() - began:.0f} s, run folder {out}")
+
+
+def begins_with(config: Config) -> bool:
+    """Whether the first weights are those of other runs or files, which may be gone by now."""
+    return bool(config.data["init_from"] or config.data.get("stages"))
 
 
 def begin_with(method: Method, path: Path) -> str:

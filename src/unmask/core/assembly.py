@@ -32,6 +32,17 @@ def arguments(build: Callable) -> dict[str, Argument]:
     return {argument.name: argument for argument in _walk(build)}
 
 
+def parts_of(build: Callable) -> dict[str, type]:
+    """The parts that `build` takes itself, by name, and their classes."""
+    found = {name: part_class(p.annotation) for name, p in inspect.signature(build).parameters.items()}
+    return {name: part for name, part in found.items() if part is not None}
+
+
+def arguments_of_part(build: Callable, name: str) -> tuple[str, ...]:
+    """The names of the settings that make the part `name` of `build`."""
+    return tuple(argument.name for argument in _walk(parts_of(build)[name], _prefix("", name), top=False))
+
+
 def assemble(build: Callable, settings: dict[str, Any]) -> Any:
     """Calls `build` with its parts made from the settings.
 
