@@ -28,7 +28,8 @@ RUN, NUMBERS, ARMS = "run", "numbers", "arms"
 class Arm:
     """One training: a method, its settings and its recipe. Equal arms of different proofs are run once.
 
-    epochs=0 is the untrained network. mask: what is hidden instead of the method's own choice.
+    epochs=0 is the untrained network. mask: what is hidden instead of the method's own choice. An arm as a setting is
+    an earlier stage: its run is what the setting names.
     """
 
     name: str
@@ -43,6 +44,8 @@ class Arm:
     def key(self, data: str, limit: int, test: int, seed: int) -> str:
         """What identifies its result: everything that can change it, the method's source included."""
         facts = {**asdict(self), "data": data, "limit": limit, "test": test, "seed": seed}
+        stages = {k: v.key(data, limit, test, seed) for k, v in self.settings.items() if isinstance(v, Arm)}
+        facts["settings"] = {**self.settings, **stages}
         facts |= {"source": source_hash(self.method), "torch": torch.__version__}
         facts.pop("name")
         if self.mask is None:
@@ -123,6 +126,7 @@ class Laboratory:
         if (folder / "config.json").exists():
             resume(folder, device=self.device, progress=False, say=lambda _: None)
             return folder
+        stages = {name: self.trained(value, seed) for name, value in arm.settings.items() if isinstance(value, Arm)}
         pretrain(
             self.data,
             folder,
@@ -138,7 +142,7 @@ class Laboratory:
             monitor_every=10**9,
             progress=False,
             say=lambda _: None,
-            **arm.settings,
+            **{**arm.settings, **stages},
         )
         return folder
 
