@@ -27,30 +27,39 @@ class SelfAttention(nn.Module):
         self.qkv = Linear(width, 3 * width)
         self.out = Linear(width, width)
 
-    def forward(self, x: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None) -> Float[Tensor, "b n d"]:
+    def forward(
+        self, x: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None, causal: bool = False
+    ) -> Float[Tensor, "b n d"]:
         b, n, d = x.shape
         q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         allowed = None if valid is None else valid[:, None, None, :]
-        if self.training and self.dropout:
-            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, dropout_p=self.dropout)
+        rate = self.dropout if self.training else 0.0
+        if causal or rate:
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, dropout_p=rate, is_causal=causal)
         else:
             mixed = attend(q, k, v, allowed)
         return self.out(mixed.transpose(1, 2).reshape(b, n, d))
 
 
 class PostNormBlock(nn.Module):
-    """norm(x + attention(x)), then norm(x + mlp(x)), with dropout on both branches."""
+    """norm(x + attention(x)), then norm(x + mlp(x)), with dropout on both branches.
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0):
+    gelu: "none" for the exact one, "tanh" for BERT's first approximation. causal: a place sees itself and what is
+    before it; then all places are valid.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, gelu: str = "none"):
         super().__init__()
         self.attention = SelfAttention(width, heads, dropout)
         self.norm1 = nn.LayerNorm(width, eps=EPS)
-        self.mlp = nn.Sequential(Linear(width, 4 * width), nn.GELU(), Linear(4 * width, width))
+        self.mlp = nn.Sequential(Linear(width, 4 * width), nn.GELU(gelu), Linear(4 * width, width))
         self.norm2 = nn.LayerNorm(width, eps=EPS)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None) -> Float[Tensor, "b n d"]:
-        x = self.norm1(x + self.drop(self.attention(x, valid)))
+    def forward(
+        self, x: Float[Tensor, "b n d"], valid: Bool[Tensor, "b n"] | None = None, causal: bool = False
+    ) -> Float[Tensor, "b n d"]:
+        x = self.norm1(x + self.drop(self.attention(x, valid, causal)))
         return self.norm2(x + self.drop(self.mlp(x)))
 
 
@@ -111,8 +120,9 @@ class Bert(nn.Module):
 class TokenHead(nn.Module):
     """From a place's vector to the logits of all tokens: a layer of its own, and the table of the tokens."""
 
-    def __init__(self, width: int, vocabulary: int):
+    def __init__(self, width: int, vocabulary: int, gelu: str = "none"):
         super().__init__()
+        self.gelu = gelu
         self.transform = Linear(width, width)
         self.norm = nn.LayerNorm(width, eps=EPS)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
@@ -120,7 +130,7 @@ class TokenHead(nn.Module):
 
     def forward(self, x: Float[Tensor, "*b d"], table: Float[Tensor, "v d"]) -> Float[Tensor, "*b v"]:
         """table: the embedding of the tokens, which is not the head's own."""
-        return F.linear(self.norm(F.gelu(self.transform(x))), table, self.bias)
+        return F.linear(self.norm(F.gelu(self.transform(x), approximate=self.gelu)), table, self.bias)
 
 
 def small_normal(module: nn.Module) -> None:
