@@ -35,11 +35,14 @@ def few_labels(laboratory: Laboratory, arm: Arm, seed: int) -> float:
     return probe.run(loaded.method, batches, choose_device(laboratory.device)).test
 
 
-def few_batches(laboratory: Laboratory, loaded: Loaded, seed: int) -> tuple[dict[str, Iterable[Batch]], int]:
-    """The few labelled pictures, all of the test part, and how many epochs to fine-tune on them."""
+def few_batches(
+    laboratory: Laboratory, loaded: Loaded, seed: int, labelled_samples: int = LABELS, most_epochs: int = EPOCHS
+) -> tuple[dict[str, Iterable[Batch]], int]:
+    """The few labelled samples, all of the test part, and how many epochs to fine-tune on them."""
     parts = labelled(pictures_of(loaded, laboratory.data), loaded.config.data["split"], seed)
-    counts = {"train": LABELS, "validation": LABELS, "test": laboratory.test}
+    counts = {"train": labelled_samples, "validation": labelled_samples, "test": laboratory.test}
     batches: dict[str, Iterable[Batch]] = {
         name: batches_of(loaded, spread(part, min(counts[name], len(part)))) for name, part in parts.items()
     }
-    return batches, min(EPOCHS, max(1, round(EPOCHS * len(parts["train"]) / LABELS)))
+    share = len(parts["train"]) / labelled_samples
+    return batches, min(most_epochs, max(1, round(most_epochs * share)))

@@ -73,11 +73,15 @@ def _module(slug: str | None, study: str | None) -> Any:
 
 
 def _place(data: str | Path | None, name: str, slug: str) -> Path:
-    """Where the data are: the named place, or `name` in the folder of the environment variable, if it is a file."""
+    """Where the data are: the named place, or `name` in the folder of the environment variable, if it is a file.
+
+    A name such as "moving:photos.tar" says what is made of a file.
+    """
     no_file = getattr(modality_of(slug), "BUILT_IN", ())
     if not data and name.partition(":")[0] in no_file:
         return Path(name)
-    place = Path(data) if data else Path(os.environ.get(DATA, ".")) / name
+    made, _, file = name.rpartition(":")
+    place = Path(data) if data else Path(os.environ.get(DATA, ".")) / file
     if not place.exists() and str(place).partition(":")[0] not in no_file:
-        raise FileNotFoundError(f"{place} is not there; pass --data, or set {DATA} to the folder that holds {name}")
-    return place
+        raise FileNotFoundError(f"{place} is not there; pass --data, or set {DATA} to the folder that holds {file}")
+    return Path(f"{made}:{place}") if made else place
