@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from unmask.parts.nets.positions import Positions
+from unmask.parts.nets.positions import LinePositions, Positions
 from unmask.parts.ops.positions import sincos, sincos_grid
 
 RECORDED = json.loads((Path(__file__).parents[1] / "methods" / "mae_reference.json").read_text())["positions"]
@@ -71,3 +71,12 @@ def test_learned_positions_are_resized_smoothly():
 def test_unknown_kinds_are_refused():
     with pytest.raises(ValueError, match="rotary"):
         Positions((2, 2), 8, "rotary")
+
+
+def test_a_line_has_sines_and_cosines_side_by_side_and_any_length():
+    positions = LinePositions(6, 8)
+    apart = sincos(torch.arange(6, dtype=torch.float64), 8).float()
+    assert torch.equal(positions(6)[:, 0::2], apart[:, :4])
+    assert torch.equal(positions(6)[:, 1::2], apart[:, 4:])
+    assert torch.equal(positions(9)[:6], positions(6))
+    assert not positions.state_dict()

@@ -25,6 +25,7 @@ from unmask.parts.masks.fixed import FixedMask
 from unmask.parts.masks.guided import GuidedMask
 from unmask.parts.masks.hard import HardMask
 from unmask.parts.masks.random import RandomMask
+from unmask.parts.masks.tube import FrameMask, TubeMask
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,6 +37,8 @@ SAMPLERS: dict[str, Callable[..., Any]] = {
     "hard": HardMask,
     "attention": AttentionMask,
     "ncut": GuidedMask,
+    "tube": TubeMask,
+    "frame": FrameMask,
 }
 FILES = (".npy", ".png")
 COPY = "mask.npy"  # in the run folder: masks that were given as a file or an array

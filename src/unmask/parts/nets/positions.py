@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unmask.core import check_choice
-from unmask.parts.ops.positions import sincos_grid
+from unmask.parts.ops.positions import sincos_grid, sinusoid
 
 KINDS = ("sincos", "learned")
 
@@ -37,3 +37,20 @@ class Positions(nn.Module):
         table = self.table.reshape(1, *self.grid, self.width).permute(0, 3, 1, 2)
         resized = F.interpolate(table.float(), size=grid, mode="bicubic", antialias=True, align_corners=False)
         return resized.permute(0, 2, 3, 1).reshape(-1, self.width).to(self.table.dtype)
+
+
+class LinePositions(nn.Module):
+    """One fixed vector per place of a line, whatever the grid that was flattened to it."""
+
+    table: Tensor
+
+    def __init__(self, count: int, width: int):
+        super().__init__()
+        self.width = width
+        self.register_buffer("table", self._made(count), persistent=False)
+
+    def forward(self, count: int) -> Float[Tensor, "n d"]:
+        return self.table if count == len(self.table) else self._made(count).to(self.table)
+
+    def _made(self, count: int) -> Float[Tensor, "n d"]:
+        return sinusoid(torch.arange(count, dtype=torch.float64), self.width).float()

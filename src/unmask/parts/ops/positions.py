@@ -16,6 +16,11 @@ def sincos(places: Float[Tensor, "n"], width: int) -> Float[Tensor, "n d"]:
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
+def sinusoid(places: Float[Tensor, "n"], width: int) -> Float[Tensor, "n d"]:
+    """As `sincos`, sine and cosine of every frequency side by side. Source: Vaswani et al. 2017, section 3.5."""
+    return sincos(places, width).unflatten(-1, (2, -1)).transpose(-2, -1).flatten(-2)
+
+
 def sincos_grid(grid: tuple[int, ...], width: int) -> Float[Tensor, "n d"]:
     """Positions of all places of `grid`, its last axis varying fastest and standing first in the vector.
 
