@@ -21,9 +21,9 @@ def test_arms_differ_in_what_they_hide_alone():
 def test_the_name_of_its_data_says_what_is_made_of_a_file(tmp_path, monkeypatch):
     monkeypatch.setenv("UNMASK_DATA", str(tmp_path))
     (tmp_path / "clothing10.tar").touch()
-    assert _place(None, videomae.DATA[0]) == Path(f"moving:{tmp_path}/clothing10.tar")
+    assert _place(None, videomae.DATA[0], "videomae") == Path(f"moving:{tmp_path}/clothing10.tar")
     with pytest.raises(FileNotFoundError, match=r"the folder that holds other\.tar"):
-        _place(None, "moving:other.tar")
+        _place(None, "moving:other.tar", "videomae")
 
 
 @pytest.mark.slow
