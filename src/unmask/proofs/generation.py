@@ -20,6 +20,7 @@ from unmask.app.runs import Loaded
 from unmask.evaluate.features import frozen
 from unmask.evaluate.frechet import frechet_distance
 from unmask.parts.nets.dcgan import ConvEncoder
+from unmask.proofs.experiment import Laboratory
 
 WIDTH, FEATURES, LAYERS, KERNEL = 128, 64, 3, 4
 RATE, DECAY, BATCH = 1e-3, 1e-4, 100
@@ -54,6 +55,15 @@ def taught(image: Float[Tensor, "n c h w"], label: Int64[Tensor, "n"], epochs: i
             F.cross_entropy(judge(shown), label[rows]).backward()
             optimiser.step()
     return judge.eval()
+
+
+@torch.enable_grad()
+def taught_by(laboratory: Laboratory, loaded: Loaded, epochs: int) -> Judge:
+    """The judge, taught the classes of the laboratory's training pictures as the run sees them."""
+    training = divided(pictures_of(loaded, laboratory.data), None, laboratory.limit)["train"]
+    batches = list(batches_of(loaded, training))
+    image, label = (torch.cat([batch[key] for batch in batches]) for key in ("image", "label"))
+    return taught(image, label, epochs)
 
 
 @torch.no_grad()

@@ -9,13 +9,9 @@ pictures in features of a small classifier taught on the training pictures, and 
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
-from unmask.app.looking import batches_of, pictures_of
-from unmask.app.measuring import divided
-from unmask.app.runs import Loaded, load
+from unmask.app.runs import load
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
-from unmask.proofs.generation import NAME, Judge, quality, taught
+from unmask.proofs.generation import NAME, Judge, quality, taught_by
 from unmask.proofs.presets import Preset
 from unmask.proofs.vq_tokenizer import tokenizer
 
@@ -68,7 +64,7 @@ def measured(laboratory: Laboratory, arm: Arm, seed: int, judge: list[Judge]) ->
 def _measure(laboratory: Laboratory, arm: Arm, seed: int, judge: list[Judge]) -> dict[str, float]:
     loaded = load(laboratory.trained(arm, seed))
     if not judge:
-        judge.append(_judge(loaded, laboratory))
+        judge.append(taught_by(laboratory, loaded, LESSONS))
     found = quality(loaded, judge[0], laboratory.data, min(laboratory.test, SAMPLES), seed)
     return found | {"calls": float(_calls(loaded.method))}
 
@@ -76,10 +72,3 @@ def _measure(laboratory: Laboratory, arm: Arm, seed: int, judge: list[Judge]) ->
 def _calls(method: Any) -> int:
     """How often the network is called for a picture."""
     return method.grid[0] * method.grid[1] if method.causal else method.decoding.steps
-
-
-def _judge(loaded: Loaded, laboratory: Laboratory) -> Judge:
-    training = divided(pictures_of(loaded, laboratory.data), None, laboratory.limit)["train"]
-    batches = list(batches_of(loaded, training))
-    image, label = (torch.cat([batch[key] for batch in batches]) for key in ("image", "label"))
-    return taught(image, label, LESSONS)

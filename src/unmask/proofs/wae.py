@@ -12,10 +12,10 @@ import torch
 
 from unmask.app.looking import batches_of, pictures_of
 from unmask.app.measuring import divided
-from unmask.app.runs import Loaded, load
+from unmask.app.runs import load
 from unmask.evaluate.codes import moments
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
-from unmask.proofs.generation import NAME, Judge, quality, taught
+from unmask.proofs.generation import NAME, Judge, quality, taught_by
 from unmask.proofs.presets import Preset
 
 RATE, BATCH = 2.56e-3, 100  # the paper's 1e-3 at batches of 100
@@ -76,17 +76,9 @@ def measured(laboratory: Laboratory, arm: Arm, seed: int, judge: list[Judge]) ->
 @torch.no_grad()
 def _measure(laboratory: Laboratory, arm: Arm, seed: int, judge: list[Judge]) -> dict[str, float]:
     loaded = load(laboratory.trained(arm, seed))
-    parts = divided(pictures_of(loaded, laboratory.data), None, laboratory.limit)
     if not judge:
-        judge.append(_judge(loaded, parts))
+        judge.append(taught_by(laboratory, loaded, LESSONS))
     found = quality(loaded, judge[0], laboratory.data, laboratory.test, seed)
     test = batches_of(loaded, divided(pictures_of(loaded, laboratory.data), None, laboratory.test)["test"])
     codes = torch.cat([loaded.method.codes(batch) for batch in test])  # type: ignore[operator]
     return found | {f"codes {name}": value for name, value in moments(codes).items()}
-
-
-@torch.enable_grad()
-def _judge(loaded: Loaded, parts) -> Judge:
-    batches = list(batches_of(loaded, parts["train"]))
-    image, label = (torch.cat([batch[key] for batch in batches]) for key in ("image", "label"))
-    return taught(image, label, LESSONS)
