@@ -1,6 +1,11 @@
 """Arms of proofs are trained once, and claims say what their numbers say."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,3 +92,27 @@ def test_comparisons_say_for_every_probe_which_arm_is_clearly_above_which():
     arms = {"a": [{"knn": 0.5, "linear": 0.5}] * 3, "b": [{"knn": 0.4, "linear": 0.6}] * 3}
     found = comparisons(arms, ("knn", "linear"), [("a", "b", "a above b")])
     assert [(claim.claim, claim.holds) for claim in found] == [("knn: a above b", True), ("linear: a above b", False)]
+
+
+@pytest.mark.slow
+def test_a_worker_ends_with_the_process_that_asked_for_the_work(tmp_path):
+    """A process that is killed cannot tell its workers, which would train on for nobody."""
+    script = tmp_path / "asks.py"
+    script.write_text(
+        "import os, subprocess, sys, time\n"
+        "work = 'import sys, time; from unmask.proofs.experiment import _begin_worker as begin;'\n"
+        "work += 'begin(int(sys.argv[1])); time.sleep(60)'\n"
+        "worker = subprocess.Popen([sys.executable, '-c', work, str(os.getpid())])\n"
+        "print(worker.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    asks = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    worker = int(asks.stdout.readline())
+    asks.kill()
+    asks.wait()
+    for _ in range(600):
+        if not Path(f"/proc/{worker}").exists():
+            return
+        time.sleep(0.1)
+    os.kill(worker, signal.SIGKILL)
+    pytest.fail("the worker went on")

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import platform
 import statistics
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -101,7 +102,7 @@ class Laboratory:
         """The numbers of every arm for every seed."""
         if self.jobs > 1:
             context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(self.jobs, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            with ProcessPoolExecutor(self.jobs, context, initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
                 list(pool.map(self.measure, *zip(*((arm, seed) for arm in arms for seed in seeds), strict=True)))
         return {arm.name: [self.measure(arm, seed) for seed in seeds] for arm in arms}
 
@@ -168,6 +169,18 @@ class Laboratory:
     def training_loss(self, arm: Arm, seed: int, since: float) -> float:
         """The mean loss on the arm's own masks after that share of its training."""
         return self.noted(arm, seed, f"loss after {since:.1%}", lambda: _training_loss(self.trained(arm, seed), since))
+
+
+def _begin_worker(parent: int) -> None:
+    """One thread; and an end as soon as the process is gone that asked for the work."""
+    torch.set_num_threads(1)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _training_loss(folder: Path, since: float) -> float:
