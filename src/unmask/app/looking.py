@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from unmask.app.catalogue import builder, complete, create, recipe
 from unmask.app.masking import mask_panel
-from unmask.app.modality import modality_of, require_pictures
+from unmask.app.modality import kind_of, modality_of, require_pictures
 from unmask.app.pictures import save_png
 from unmask.app.runs import SNAPSHOTS, Loaded, few, load, new_file
 from unmask.app.stages import named_runs, open_stages
@@ -52,7 +52,7 @@ def inspect(
     if model is not None:
         settings["model"] = model
     settings, _ = open_stages(method, *named_runs(method, settings), needed=False)
-    kind, where = modality_of(method), {"channels": channels, "fit": fit, "smallest": smallest}
+    kind, where = modality_of(method, kind_of(method, data)), {"channels": channels, "fit": fit, "smallest": smallest}
     source = kind.open_data(data, where, complete(method, settings))
     splits = source.splits()
     if split is not None:
@@ -109,7 +109,9 @@ def pictures_of(loaded: Loaded, data: str | Path | None) -> Source:
     """
     config = loaded.config
     settings = complete(config.method, config.settings)
-    return modality_of(config.method).open_like(data or config.data["spec"], config.data, settings, loaded.card)
+    return modality_of(config.method, config.kind).open_like(
+        data or config.data["spec"], config.data, settings, loaded.card
+    )
 
 
 def unseen(loaded: Loaded, data: str | Path | None) -> Source:
@@ -138,7 +140,9 @@ def batches_of(loaded: Loaded, source: Source, batch: int = 64, targets: bool = 
     Those that cannot be read are left out and counted in `faults`.
     """
     config = loaded.config
-    view = modality_of(config.method).evaluation_view(complete(config.method, config.settings), config.data)
+    view = modality_of(config.method, config.kind).evaluation_view(
+        complete(config.method, config.settings), config.data
+    )
     return evaluation_batches(source, loaded.card, view, batch, targets=targets, budget=1.0)
 
 
@@ -214,7 +218,7 @@ def view(
         require_pictures(loaded.config.method, "view --masks")
         figure = mask_panel(loaded.method, batch, loaded.card, masks, context)
     else:
-        figure = modality_of(loaded.config.method).panel(loaded.method, batch, loaded.card, context)
+        figure = modality_of(loaded.config.method, loaded.config.kind).panel(loaded.method, batch, loaded.card, context)
     path = Path(out) if out else Path(run) / "view.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     return save_png(figure, path)

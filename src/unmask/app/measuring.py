@@ -58,7 +58,7 @@ def evaluate(
     """
     loaded = load(run)
     asked = Asked(data, limit, seed, choose_device(device))
-    kind = modality_of(loaded.config.method)
+    kind = modality_of(loaded.config.method, loaded.config.kind)
     probes = kind.PROBES if probes is None else probes
     known = measure_names()
     named = [name for name in probes if name in known]

@@ -87,6 +87,20 @@ def modality(kind: str) -> Modality:
     return cast(Modality, importlib.import_module(f"unmask.app.modalities.{kind}"))
 
 
-def modality_of(slug: str) -> Modality:
-    """The module of the kind of data that a method works on; a run of a system that is gone can still be reported."""
-    return modality(about(slug).data if slug in slugs() else "image")
+def modality_of(slug: str, kind: str | None = None) -> Modality:
+    """The module of the kind of data that a method works on; a run of a system that is gone can still be reported.
+
+    kind: of the kinds of a method that works on several, the one that is meant; default: its first.
+    """
+    return modality(kind or (about(slug).data if slug in slugs() else "image"))
+
+
+def kind_of(slug: str, data: str | Path) -> str | None:
+    """Of the kinds of data that a method works on, the first that claims DATA, else the last; None if it has but one.
+
+    A kind that another can be taken for offers `holds(spec)`, which goes by the names of the files.
+    """
+    card = about(slug)
+    kinds = (card.data, *card.also)
+    claims = (kind for kind in kinds[:-1] if modality(kind).holds(data))  # type: ignore[attr-defined]
+    return next(claims, kinds[-1]) if card.also else None

@@ -56,7 +56,7 @@ def write_report(
     title = f"{config.method} on {Path(card.origin).name or card.origin}"
     sections = [
         f"<h1>{escape(redact(title))}</h1><p class=note>{_summary(config, card, rows)}</p>",
-        f"<p class=advice>{escape(advice(rows, modality_of(config.method).NOUN))}</p>" if rows else "",
+        f"<p class=advice>{escape(advice(rows, modality_of(config.method, config.kind).NOUN))}</p>" if rows else "",
         _section("What was trained on what", _trained(config, card)),
         _section("Did it learn?", _curves(rows)),
         _section("What it predicts", _pictures(run / "pictures")),
@@ -89,7 +89,7 @@ def _section(title: str, body: str) -> str:
 
 
 def _summary(config: Config, card: Facts, rows: list[dict]) -> str:
-    noun = modality_of(config.method).NOUN
+    noun = modality_of(config.method, config.kind).NOUN
     done = max((row.get("step", 0) for row in rows), default=0)
     return escape(
         f"{done:,} of {config.plan.get('steps', done):,} steps of {config.plan.get('batch', '?')} {noun}, "
@@ -98,7 +98,7 @@ def _summary(config: Config, card: Facts, rows: list[dict]) -> str:
 
 
 def _trained(config: Config, card: Facts) -> str:
-    facts, table = modality_of(config.method).described(card)
+    facts, table = modality_of(config.method, config.kind).described(card)
     method = {"method": config.method, **config.settings}
     return (
         f"<div class=sides><div><h3>Method</h3>{_value(redact(method))}<h3>Training</h3>{_value(redact(config.plan))}"
@@ -205,7 +205,7 @@ def _percent(share: float, spread: float = 0.0) -> str:
 def _use(run: Path, config: Config) -> str:
     folder = shlex.quote(redact(str(run)))
     data = shlex.quote(redact(str(config.data.get("spec", "DATA"))))
-    kind = modality_of(config.method)
+    kind = modality_of(config.method, config.kind)
     key, meaning = kind.INPUT
     commands = "\n".join("unmask " + line.format(run=folder, data=data) for line in kind.USAGE)
     python = (

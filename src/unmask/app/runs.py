@@ -43,6 +43,11 @@ class Config:
     versions: dict[str, str]
     mask: str | None = None
 
+    @property
+    def kind(self) -> str | None:
+        """Which of the method's kinds of data; None where it has but one."""
+        return self.data.get("kind")
+
     def build(self, run: Path) -> Method:
         """The method as the run has it, with new weights."""
         method = create(self.method, **self.settings)
@@ -115,8 +120,8 @@ def read_config(run: Path) -> Config:
 
 def read_card(run: Path) -> Facts:
     """The card of the data that the run was trained on."""
-    facts = json.loads((run / "data_card.json").read_text())
-    return modality_of(read_config(run).method).card_from_json(facts)
+    facts, config = json.loads((run / "data_card.json").read_text()), read_config(run)
+    return modality_of(config.method, config.kind).card_from_json(facts)
 
 
 def has_begun(run: Path) -> bool:

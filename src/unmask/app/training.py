@@ -15,7 +15,7 @@ import torch
 from unmask.app.catalogue import builder, complete, create, recipe
 from unmask.app.compiling import compile_blocks
 from unmask.app.masking import MaskLike, keep, kept, use_mask
-from unmask.app.modality import modality_of, require_pictures
+from unmask.app.modality import kind_of, modality_of, require_pictures
 from unmask.app.runs import (
     Config,
     changes,
@@ -108,7 +108,8 @@ def pretrain(
     precision = choose_precision(precision, chosen)
     with ExitStack() as stack:
         _claim(out, stack, say)
-        kind = modality_of(method)
+        named = kind_of(method, data)
+        kind = modality_of(method, named)
         first = next(iter(stages.values()), None)
         if first is None:
             source = kind.open_data(data, {"channels": channels}, complete(method, settings))
@@ -150,6 +151,8 @@ def pretrain(
             "init_from": str(init_from) if init_from else None,
             "stages": {name: str(stage.run) for name, stage in stages.items()},
         }
+        if named is not None:
+            where["kind"] = named
         config = Config(method, settings, where, plan.to_json(), versions(), keep(mask, out))
         _run(out, config, card, source, plan, chosen, progress, say, mask=mask)
     return out
@@ -186,7 +189,9 @@ def resume(
             say(f"{run} is complete: step {checkpoint.step} of {plan.steps}; nothing to resume")
             return run
         settings = complete(config.method, config.settings)
-        source = modality_of(config.method).open_like(data or config.data["spec"], config.data, settings, card)
+        source = modality_of(config.method, config.kind).open_like(
+            data or config.data["spec"], config.data, settings, card
+        )
         training, _ = divide(source, config.data["split"], config.data["limit"])
         if training.fingerprint() != card.fingerprint:
             if not accept_data_change:
@@ -281,7 +286,7 @@ def _run(
     engine = Engine(method, plan, device)
     training, held_out = divide(source, config.data["split"], config.data["limit"])
     settings = complete(config.method, config.settings)
-    view = modality_of(config.method).training_view(method, recipe(config.method), settings, config.data)
+    view = modality_of(config.method, config.kind).training_view(method, recipe(config.method), settings, config.data)
     if engine.process == 0:
         write_names(out, training)
         write_json(out / "data_card.json", json.loads(card.to_json()))

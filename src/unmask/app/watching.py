@@ -38,7 +38,7 @@ class Watcher:
         device: torch.device,
         say: Callable[[str], None] = print,
     ):
-        self.kind = modality_of(config.method)
+        self.kind = modality_of(config.method, config.kind)
         view = self.kind.evaluation_view(complete(config.method, config.settings), config.data)
         looked_at = evaluation_batches(spread(held, MOST), card, view, BATCH, budget=1.0)
         self.batches = list(looked_at)

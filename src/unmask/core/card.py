@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Card:
-    """What a system is. `id` is its number in the catalogue; `usual` says what probes normally give."""
+    """What a system is. `id` is its number in the catalogue; `usual` says what probes normally give.
+
+    data: the kind of data that it works on, `also`: further kinds.
+    """
 
     title: str
     paper: str
@@ -17,6 +20,7 @@ class Card:
     id: int
     claim: str = ""
     usual: str = ""
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

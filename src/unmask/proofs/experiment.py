@@ -18,7 +18,7 @@ import torch
 
 from unmask.app.catalogue import complete, source_hash
 from unmask.app.measuring import evaluate
-from unmask.app.modality import modality_of
+from unmask.app.modality import kind_of, modality_of
 from unmask.app.runs import versions, write_json
 from unmask.app.training import divide, pretrain, resume
 
@@ -87,7 +87,8 @@ class Laboratory:
     count: int = field(init=False)  # training pictures there are, of at most `limit`
 
     def __post_init__(self):
-        source = modality_of(self.method).open_data(self.data, {}, complete(self.method, {}))
+        kind = modality_of(self.method, kind_of(self.method, self.data))
+        source = kind.open_data(self.data, {}, complete(self.method, {}))
         training, _ = divide(source, None, self.limit)
         self.fingerprint, self.count = training.fingerprint(), len(training)
 

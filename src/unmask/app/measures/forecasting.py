@@ -26,7 +26,7 @@ def measure(loaded: Loaded, asked: Asked, *, horizon: int = HORIZON) -> Measured
 
     Other series than the run's own are standardised by their own training rows.
     """
-    kind = modality_of(loaded.config.method)
+    kind = modality_of(loaded.config.method, loaded.config.kind)
     if NAME not in kind.PROBES:
         raise ValueError(f"{loaded.config.method} works on {kind.NOUN}; forecasting needs a method for time series")
     source, card = windows(loaded, asked.data, horizon)
