@@ -26,7 +26,7 @@ def test_a_coin_per_value_is_one_bit_per_dimension():
     found = likelihood(Coin(), [{"image": torch.zeros(3, 2, 4, 4)}, {"image": torch.zeros(1, 2, 4, 4)}], 7)
     assert found["bits_per_dim"] == pytest.approx(1)
     assert found["log_likelihood"] == pytest.approx(-32 * math.log(2))
-    assert (found["standard_error"], found["pictures"], found["samples"]) == (0, 4, 7)
+    assert (found["standard_error"], found["count"], found["samples"]) == (0, 4, 7)
 
 
 def test_values_that_are_not_there_are_no_dimensions():
