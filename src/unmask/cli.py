@@ -225,11 +225,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--masks", nargs="+", default=[], help="draw what these samplers would hide, side by side")
 
-    one = verb("generate", "Write new pictures that a run invents.")
+    one = verb("generate", "Write new pictures or text that a run invents.")
     one.add_argument("run")
     one.add_argument("--count", type=int, default=64)
     one.add_argument("--seed", type=int, default=0)
-    one.add_argument("--out", help="a .png file for one sheet, or a folder; default: samples.png in the run folder")
+    one.add_argument("--out", help="a file for all, or a folder; default: samples.png or .txt in the run folder")
     one.add_argument("--step", type=int, help="a snapshot's step; default: the newest checkpoint")
     one.add_argument("--device", default="auto")
 

@@ -141,7 +141,7 @@ def test_what_is_for_pictures_is_refused(run, tmp_path, sentence):
         said = sentence("export", run, "--to", target, "--out", tmp_path / "out")
         assert f"export to {target} is for pictures" in said
     assert "view --masks is for pictures" in sentence("view", run, "--masks", "random")
-    assert "does not make new pictures" in sentence("generate", run)
+    assert "does not make new windows" in sentence("generate", run)
     assert "no labels" in sentence("evaluate", run, "--with", "knn", "--limit", 20)
 
 
