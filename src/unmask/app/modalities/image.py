@@ -37,6 +37,7 @@ INPUT = ("image", "[b c h w], standardised by `run.card.scaled(values)`")
 BUILT_IN = ("digits", "photos")  # data that need no file
 GRID = 12  # patches along a side that a default patch size aims at (ViT-B/16 at 224 has 14)
 PATCHES = (16, 8, 4, 2)  # of two that come equally close, the larger
+EIGHT_BITS = 256  # values of a pixel where they are discrete
 RATIO = 0.75  # of the random masks under which all methods are looked at
 LISTED = 5  # entries shown of a long list
 
@@ -100,14 +101,22 @@ def default_sizes(card: Any, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings_of_data(card: DataCard, known: dict[str, Argument], settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings among `known` that follow from the data: sizes, channels, classes, and the range of the pixels."""
+    """The settings among `known` that follow from the data: sizes, channels, classes, and what pixels were and reach.
+
+    Raises ValueError where pixels are to be discrete and are not 8-bit numbers.
+    """
     lowest, highest = _range(card)
     found = {"classes": len(card.classes), "pixels_darkest": lowest, "pixels_brightest": highest}
     found |= {name: len(card.channels) for name in known if name == "channels" or name.endswith("_channels")}
+    if "vocabulary" in known:
+        if card.dtype != "uint8":
+            raise ValueError(f"{card.origin} has values of {card.dtype}; discrete pixels are of 8 bits, uint8")
+        deviations = tuple(deviation or 1.0 for deviation in card.std)
+        found |= {"vocabulary": EIGHT_BITS, "levels_mean": card.mean, "levels_std": deviations}
     if "patch_size" in known:
         found |= default_sizes(card, settings)
     elif "image_size" in known:  # nothing enlarged, and no larger than the method is made for
-        found["image_size"] = min(min(card.sizes[1]), _side(known["image_size"].default))
+        found["image_size"] = min(min(card.sizes[1]), _side(known["image_size"].default or min(card.sizes[1])))
     return {name: value for name, value in found.items() if name in known}
 
 
