@@ -60,7 +60,7 @@ def _seen(card: TextCard, truth, seen, hidden, prediction) -> list[Word]:
     words = []
     for piece, true, shown, covered in _pieces(card, seen, truth, seen, hidden):
         unlike = covered and shown != true
-        blank = card.tokenizer.mask is None or shown == card.tokenizer.mask
+        blank = shown == card.tokenizer.mask or shown >= card.tokenizer.size
         text = BLOCK * len(_bare(card.tokenizer.pieces([true])[0])) if unlike and blank else piece
         words.append(Word(text, (HIDDEN if blank else OTHER) if unlike else PLAIN, True))
     return _spaced(card, words)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 
 from unmask.app.text_plots import text_panel
 from unmask.core import Batch, Context, Method, Recipe
@@ -13,8 +15,10 @@ from unmask.core.assembly import Argument
 from unmask.data.source import Source
 from unmask.data.text import TextSource, open_text
 from unmask.data.text_card import TextCard, inspect_text
+from unmask.data.text_files import holds_text
 from unmask.data.text_views import TextView
 from unmask.evaluate.monitor import held_out
+from unmask.train.checkpoint import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +29,14 @@ USAGE = (
     "embed {run} {data} --out features.parquet",
     "view {run} {data}",
 )
+SUFFIX = ".txt"  # of files that `generate` writes
+RULE = "\n" + "-" * 8 + "\n"  # between passages in one file
 INPUT = ("ids", "[b t] of token numbers, with `ids_valid` and `word`: `run.card.tokenizer` makes them of text")
+
+
+def holds(spec: str | Path) -> bool:
+    """Whether DATA is text, by the names of the files."""
+    return holds_text(spec)
 
 
 def open_data(spec: str | Path, where: dict[str, Any], settings: dict[str, Any]) -> TextSource:
@@ -107,3 +118,14 @@ def described(card: TextCard) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     table = [{"token": piece, "share": share} for piece, share in facts.pop("frequent").items()]
     facts["tokenizer"] = facts.pop("tokenizer_state")["kind"]
     return facts, table
+
+
+def write_samples(made: Int64[Tensor, "n t"], card: TextCard, path: Path) -> None:
+    """Passages in one file, a line of dashes between them, or in a folder with one file each."""
+    texts = [card.tokenizer.decode(ids) for ids in made.tolist()]
+    if path.suffix:
+        write_atomically(path, [(RULE.join(texts) + "\n").encode()])
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    for number, text in enumerate(texts):
+        write_atomically(path / f"{number:0{len(str(len(texts) - 1))}d}{SUFFIX}", [(text + "\n").encode()])
