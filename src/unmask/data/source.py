@@ -123,8 +123,8 @@ class Source:
         """The picture of one sample for views of this size, see `Decoder.begin`; raises Unreadable with the reason."""
         return self.decoder.begin(self.data(i), size)
 
-    def read_target(self, i: int) -> Int64[np.ndarray, "h w"] | None:
-        """Class number per pixel, -1 where ignored; None when the sample has no mask."""
+    def read_target(self, i: int) -> Int64[np.ndarray, "*grid"] | None:
+        """Class number per pixel or voxel, -1 where ignored; None when the sample has no mask."""
         return None if self.items[i].target is None else self.decoder.mask(self.target_data(i))
 
     def label(self, i: int) -> int:
@@ -191,7 +191,7 @@ class Subset(Source):
     def read_for(self, i: int, size: tuple[int, int]) -> Picture | Jpeg:
         return self.whole.read_for(int(self.indices[i]), size)
 
-    def read_target(self, i: int) -> Int64[np.ndarray, "h w"] | None:
+    def read_target(self, i: int) -> Int64[np.ndarray, "*grid"] | None:
         return self.whole.read_target(int(self.indices[i]))
 
 

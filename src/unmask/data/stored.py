@@ -21,7 +21,7 @@ def open_stored(spec: str | Path, suffixes: Sequence[str], noun: str) -> FileSou
 
     def accepts(name: str) -> bool:
         *folders, last = name.split("/")
-        return Path(last).suffix.lower() in suffixes and not last.startswith(".") and (not part or part in folders)
+        return last.lower().endswith(tuple(suffixes)) and not last.startswith(".") and (not part or part in folders)
 
     if path.is_dir():
         root, sizes = path, folder_files(path, refused)
