@@ -45,12 +45,15 @@ def pooled_tokens(
 
 
 def read_stages(encoder: Any, batch: Batch) -> Features:
-    """Of a convolutional network. tokens: the last stage at every cell. blocks: the mean of every stage."""
-    batch = only_known(batch)
-    image = batch["image"]
-    real = encoder.active(image, None, batch.get("image_valid"))
-    stages = [stage.float() for stage in encoder(image, real)]
+    """Of a convolutional network. tokens: the last stage at every cell. blocks: the mean of every stage.
+
+    Where positions of the last stage are larger than cells, the tokens are these positions.
+    """
+    key = key_of(encoder)
+    values = only_known(batch, key)[key]
+    real = encoder.active(values, None, batch.get(f"{key}_valid"))
+    stages = [stage.float() for stage in encoder(values, real)]
     blocks = tuple(active_mean(stage, real).flatten(1) for stage in stages)
-    positions = encoder.patch_size // encoder.strides[-1]
-    cells = active_mean(stages[-1], real, (positions, positions))
-    return Features(blocks[-1], cells.flatten(2).transpose(1, 2), encoder.grid_of(image), blocks)
+    positions = max(encoder.patch_size // encoder.strides[-1], 1)
+    cells = active_mean(stages[-1], real, (positions,) * (values.ndim - 2))
+    return Features(blocks[-1], cells.flatten(2).transpose(1, 2), tuple(cells.shape[2:]), blocks)

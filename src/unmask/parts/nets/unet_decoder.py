@@ -1,5 +1,7 @@
 """The light decoder from the maps of all stages to pixels: coarse to fine, a stage joining at its own resolution."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,26 +23,34 @@ SPREAD = 0.02  # standard deviation of the first weights; mask tokens are cut of
 class Densify(nn.Module):
     """A stage's map without holes: normalised where it is active, a mask token elsewhere, brought to another width.
 
-    norm: class of the norm, made of a width. kernel: of the last convolution, which is left out where it has nothing
-    to do, if 1.
+    norm: makes the norm of a width. kernel: of the last convolution, which is left out where it has nothing to do,
+    if 1. convolution: its class, of pictures or of volumes.
     Source: Tian et al. 2023, section 3.2.
     """
 
-    def __init__(self, norm: type[nn.Module], width: int, outputs: int, kernel: int):
+    def __init__(
+        self,
+        norm: Callable[[int], nn.Module],
+        width: int,
+        outputs: int,
+        kernel: int,
+        convolution: type[nn.Module] = MaskedConv2d,
+    ):
         super().__init__()
         self.norm = norm(width)
         self.mask_token = nn.Parameter(torch.empty(width))
         same = kernel == 1 and width == outputs
-        self.project = None if same else MaskedConv2d(width, outputs, kernel, padding=kernel // 2)
+        self.project = None if same else convolution(width, outputs, kernel, padding=kernel // 2)
         nn.init.trunc_normal_(self.mask_token, std=SPREAD, a=-SPREAD, b=SPREAD)
 
     def forward(
-        self, x: Float[Tensor, "b d h w"], seen: Active | None, real: Active | None
-    ) -> Float[Tensor, "b k h w"]:
+        self, x: Float[Tensor, "b d *grid"], seen: Active | None, real: Active | None
+    ) -> Float[Tensor, "b k *grid"]:
         """seen: where x was computed. real: where the picture is; beyond it nothing is filled in."""
         x = self.norm(x, seen)
         if seen is not None:
-            x = torch.where(seen.at(x), x, self.mask_token.to(x.dtype)[:, None, None])
+            token = self.mask_token.to(x.dtype).reshape(-1, *[1] * (x.ndim - 2))
+            x = torch.where(seen.at(x), x, token)
         x = only_active(x, real)
         return x if self.project is None else self.project(x, real)
 
