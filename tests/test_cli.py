@@ -21,7 +21,13 @@ from unmask.app.catalogue import slugs
 from unmask.app.runs import load
 from unmask.train.checkpoint import newest, state_hash
 
-RENAMED = {"--with": "probes", "--all": "everything", "--quiet": "progress", "--no-pixels": "pixels"}
+RENAMED = {
+    "--class": "label",
+    "--with": "probes",
+    "--all": "everything",
+    "--quiet": "progress",
+    "--no-pixels": "pixels",
+}
 ONLY_SHELL = {"help", "debug", "json", "set"}
 ONLY_PYTHON = {"options", "say", "settings"}
 DATA = ["digits", "--limit", "200"]

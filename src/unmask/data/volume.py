@@ -50,7 +50,7 @@ def volume_of(
     if not all(np.isfinite(length) and length > 0 for length in spacing):
         raise Unreadable(f"has voxels of {spacing} mm; lengths must be above 0")
     found = np.moveaxis(values, -1, 0).astype(np.float32)
-    lost = ~np.isfinite(found).all(axis=0)
+    lost = np.asarray(~np.isfinite(found).all(axis=0))
     if lost.all():
         raise Unreadable("has no voxel with a number")
     if lost.any():

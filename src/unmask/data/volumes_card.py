@@ -18,7 +18,8 @@ from unmask.data.source import Source
 from unmask.data.volume import Volume
 
 MEASURED = 200  # volumes that are read where not all are asked for
-Size, Spacing = tuple[int, int, int], tuple[float, float, float]
+Size = tuple[int, int, int]
+Spacing = tuple[float, float, float]
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,11 @@ def arms_of(preset: Preset) -> list[Arm]:
     small = preset.limit <= SMALL
     settings, epochs = {**SETTINGS, "model": MODELS[small]}, EPOCHS[small]
     md4 = Arm(BOUND, "md4", settings, epochs, RATE, BATCH, epochs * 0.1)
-    changes = {PLAIN: {"weight": "none"}, DRAWN: {"antithetic": False}, LEARNED: {"schedule": "learned"}}
+    changes: dict[str, dict[str, Any]] = {
+        PLAIN: {"weight": "none"},
+        DRAWN: {"antithetic": False},
+        LEARNED: {"schedule": "learned"},
+    }
     others = [replace(md4, name=name, settings={**settings, **change}) for name, change in changes.items()]
     return [md4, *others, replace(md4, name=UNTRAINED, epochs=0)]
 
