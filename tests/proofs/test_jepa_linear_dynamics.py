@@ -14,7 +14,7 @@ from unmask.proofs.proving import prove
 def test_simulated_times_are_the_theorys(monkeypatch):
     monkeypatch.setattr(proof, "COEFFICIENTS", (0.7, 1.0))
     monkeypatch.setattr(proof, "STARTS", {1: 0.2})
-    monkeypatch.setattr(proof, "STEPS", {1: 0.02})
+    monkeypatch.setattr(proof, "STEPS", {"latent": {1: 0.02}, "data": {1: 0.005}})
     for target in proof.TARGETS:
         expected = [proof.learning_time(1.0, c, 1, target, 0.2) for c in (0.7, 1.0)]
         assert proof.simulated(1, target, 0) == pytest.approx(expected, rel=0.02)  # of the step
@@ -24,7 +24,7 @@ def test_simulated_times_are_the_theorys(monkeypatch):
 def test_it_runs_in_small(tmp_path, monkeypatch):
     monkeypatch.setattr(proof, "COEFFICIENTS", (0.8, 1.0))
     monkeypatch.setattr(proof, "STARTS", {1: 0.2})
-    monkeypatch.setattr(proof, "STEPS", {1: 0.05})
+    monkeypatch.setattr(proof, "STEPS", {"latent": {1: 0.05}, "data": {1: 0.02}})
     monkeypatch.setattr(proof, "RATE", {"latent": 100.0, "data": 10.0})
     folders = tmp_path / "runs", tmp_path / "results" / "arms"
     laboratory = Laboratory(

@@ -25,7 +25,10 @@ DATA = ("static:samples=8192",)  # a clean feature of covariance 1, a noisy one 
 NAMES = {"latent": "jepa", "data": "mae"}
 COEFFICIENTS = (0.4, 0.5, 0.6, 0.75, 0.9, 1.0)  # of the simulated features, all of covariance 1
 STARTS = {1: 0.02, 2: 0.05, 3: 0.1}  # scale of the weights, by the number of layers
-STEPS = {1: 0.005, 2: 0.03, 3: 0.2}  # time of one update, short beside the fastest change of a weight
+STEPS = {  # time of one update, short beside the fastest change of a weight
+    "latent": {1: 0.01, 2: 0.1, 3: 0.5},
+    "data": {1: 0.001, 2: 0.005, 3: 0.01},
+}
 CLOSE = 0.01  # relative error up to which a simulation follows its equation
 LAYERS, SCALE, RATE, BATCH = 2, 0.08, {"latent": 0.5, "data": 0.02}, 256  # of the trained networks
 
@@ -67,7 +70,9 @@ def simulated(layers: int, target: str, seed: int) -> list[float]:
     last = 1.5 * max(expected)
     places = torch.linspace(0, last, 3000, dtype=torch.float64).tolist()
     before, then = method.strengths(), 0.0
-    for now in flow(lambda: method.expected(first, both, second), list(method.parameters()), STEPS[layers], places):
+    for now in flow(
+        lambda: method.expected(first, both, second), list(method.parameters()), STEPS[target][layers], places
+    ):
         strength = method.strengths()
         crossed = (strength >= wanted) & found.isinf()
         part = (wanted - before) / (strength - before).clamp(min=1e-30)  # between two looks, along a straight line
