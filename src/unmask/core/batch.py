@@ -40,6 +40,8 @@ VOCABULARY: dict[str, Entry] = {
     "edge_valid": Entry("b e", "False where a graph has fewer edges than the largest of the batch"),
     "node_label": Entry("b v", "class number per node, -1 where unknown"),
     "node_part": Entry("b v", "published part per node: 0 training, 1 validation, 2 test, -1 none"),
+    "state": Entry("b t s", "standardised per number by the data card"),
+    "action": Entry("b t a", "what followed each state, from -1 to 1 over the range of the data card"),
     "index": Entry("b", "place of the sample in its data set"),
     "label": Entry("b", "class number"),
     "segmentation": Entry("b h w", "class number per pixel, -1 where ignored"),
