@@ -14,7 +14,8 @@ from unmask.parts.nets.covered import encode_covered
 from unmask.parts.nets.prototype_head import PrototypeHead
 from unmask.parts.nets.vit import ViT
 from unmask.parts.ops.crops import crop, mirrored, random_boxes
-from whole_run import run_and_look
+from unmask.train.checkpoint import newest
+from whole_run import resumes_alike, run_and_look
 
 faithful, works = pytest.mark.faithful("att_mask"), pytest.mark.works("att_mask")
 
@@ -175,6 +176,16 @@ def test_pictures_with_padding_train():
 def test_it_trains_is_looked_at_and_evaluated_from_the_command_line(tmp_path):
     sizes = {"image_size": 16, "patch_size": 4, "head_outputs": 32, "head_hidden": 32, "head_bottleneck": 16}
     run_and_look(tmp_path, "att_mask", "16x2x2", **sizes, local_crops=1)
+
+
+@works
+@pytest.mark.usefixtures("without_drawing")
+def test_a_run_taken_up_again_ends_with_the_bits_of_its_teacher_and_centres_too(tmp_path):
+    sizes = {"image_size": 16, "patch_size": 4, "head_outputs": 32, "head_hidden": 32, "head_bottleneck": 16}
+    run = resumes_alike(tmp_path, "att_mask", "16x2x2", **sizes, local_crops=1)
+    held = newest(run).tensors("method")
+    assert any(name.startswith("teacher.") for name in held)
+    assert held["center"].abs().max() > 0
 
 
 @works

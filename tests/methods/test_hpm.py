@@ -13,7 +13,8 @@ from unmask.methods.mae import MAE
 from unmask.parts.masks.hard import HardMask, hard_mask
 from unmask.parts.nets.token_decoder import TokenDecoder
 from unmask.parts.nets.vit import ViT
-from whole_run import run_and_look
+from unmask.train.checkpoint import newest
+from whole_run import resumes_alike, run_and_look
 
 faithful, works = pytest.mark.faithful("hpm"), pytest.mark.works("hpm")
 
@@ -139,6 +140,13 @@ def test_padding_does_not_change_what_is_found_hard():
 @pytest.mark.usefixtures("without_drawing")
 def test_it_trains_is_looked_at_and_evaluated_from_the_command_line(tmp_path):
     run_and_look(tmp_path, "hpm", "16x2x2", **SIZES, start=0.5)
+
+
+@works
+@pytest.mark.usefixtures("without_drawing")
+def test_a_run_taken_up_again_ends_with_the_bits_of_its_slow_copy_too(tmp_path):
+    run = resumes_alike(tmp_path, "hpm", "16x2x2", **SIZES, start=0.5)
+    assert any(name.startswith("teacher.") for name in newest(run).tensors("method"))
 
 
 @works
