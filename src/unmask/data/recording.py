@@ -5,6 +5,7 @@ An episode is acted by a written controller, by none (actions that drift at rand
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -90,7 +91,7 @@ def record_named(spec: str) -> list[Episode]:
 def save(episodes: Sequence[Episode], path: str | Path) -> None:
     """Writes episodes of one task, all with a class or none, as one .npz file that is read back as DATA."""
     names = sorted({episode.label for episode in episodes if episode.label is not None})
-    columns = {
+    columns: dict[str, list[Any]] = {
         "observations": [e.states for e in episodes],
         "actions": [e.actions for e in episodes],
         "rewards": [e.rewards for e in episodes],
@@ -98,7 +99,7 @@ def save(episodes: Sequence[Episode], path: str | Path) -> None:
     }
     whole = {name: np.concatenate(parts) for name, parts in columns.items() if all(p is not None for p in parts)}
     if names:
-        whole["y"] = np.array([names.index(episode.label) for episode in episodes])
+        whole["y"] = np.array([names.index(str(episode.label)) for episode in episodes])
         whole["class_names"] = np.array(names)
     np.savez_compressed(
         path,

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -81,7 +82,9 @@ class SoundCard:
     def from_json(cls, text: str | Mapping) -> "SoundCard":
         """From the text of `to_json` or from the dictionary that it describes."""
         given = json.loads(text) if isinstance(text, str) else text
-        found = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        found: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+        }
         unknown = set(found) - {f.name for f in dataclasses.fields(cls)}
         if unknown:
             raise ValueError(f"data card has the unknown entry {sorted(unknown)[0]!r}; it is of another version")

@@ -138,7 +138,7 @@ class MaskDP(Method):
     def tunable(self, what: str = "decoder") -> list[torch.nn.Parameter]:
         """What fine-tuning moves: "all" but the embeddings, the "decoder" with its heads, or the heads ("linear")."""
         check_choice("what is tuned", what, TUNED)
-        parts = [self.decoder.state_head, self.decoder.action_head]
+        parts: list[torch.nn.Module] = [self.decoder.state_head, self.decoder.action_head]
         if what != "linear":
             parts += [self.decoder.state, self.decoder.action, self.decoder.blocks]
         if what == "all":

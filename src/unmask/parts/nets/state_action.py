@@ -31,6 +31,8 @@ class StateActionEncoder(nn.Module):
     states, actions: numbers of each. length: steps of the sequences that it is made for.
     """
 
+    table: Tensor
+
     def __init__(
         self, states: int = 3, actions: int = 1, length: int = 64, width: int = 256, depth: int = 3, heads: int = 4
     ):
@@ -55,6 +57,8 @@ class StateActionEncoder(nn.Module):
 
 class StateActionDecoder(nn.Module):
     """Every place, mask tokens where nothing is seen, to a state or an action; actions lie between -1 and 1."""
+
+    table: Tensor
 
     def __init__(self, encoder: StateActionEncoder, depth: int = 2):
         super().__init__()
