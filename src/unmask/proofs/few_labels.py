@@ -35,6 +35,14 @@ def few_labels(laboratory: Laboratory, arm: Arm, seed: int) -> float:
     return probe.run(loaded.method, batches, choose_device(laboratory.device)).test
 
 
+def tuned_on_few(laboratory: Laboratory, arm: Arm, seed: int, labelled_samples: int, most_epochs: int) -> float:
+    """Test accuracy of the arm's encoder, fine-tuned on so many labels of any kind of data, unmixed."""
+    loaded = load(laboratory.trained(arm, seed))
+    batches, epochs = few_batches(laboratory, loaded, seed, labelled_samples, most_epochs)
+    tune = partial(finetune, layer_decay=1.0, drop_path=0.0, mixing=Mixing(0, 0, 0, seed=seed))
+    return FineTune(epochs, BATCH, tune, seed=seed).run(loaded.method, batches, choose_device(laboratory.device)).test
+
+
 def few_batches(
     laboratory: Laboratory, loaded: Loaded, seed: int, labelled_samples: int = LABELS, most_epochs: int = EPOCHS
 ) -> tuple[dict[str, Iterable[Batch]], int]:
