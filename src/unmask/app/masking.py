@@ -24,6 +24,7 @@ from unmask.parts.masks.colour import ColourMask
 from unmask.parts.masks.fixed import FixedMask
 from unmask.parts.masks.guided import GuidedMask
 from unmask.parts.masks.hard import HardMask
+from unmask.parts.masks.product import ProductMask
 from unmask.parts.masks.random import RandomMask
 from unmask.parts.masks.tube import FrameMask, TubeMask
 
@@ -39,6 +40,7 @@ SAMPLERS: dict[str, Callable[..., Any]] = {
     "ncut": GuidedMask,
     "tube": TubeMask,
     "frame": FrameMask,
+    "product": ProductMask,
 }
 FILES = (".npy", ".png")
 COPY = "mask.npy"  # in the run folder: masks that were given as a file or an array
