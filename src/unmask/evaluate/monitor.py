@@ -213,9 +213,10 @@ def _share(rows: list[dict]) -> str:
 def _worse(rows: list[dict], train: list[float], noun: str) -> str | None:
     """The held-out loss has risen twice in a row above its best."""
     best = min(rows, key=lambda row: row["loss"])
-    if min(row["loss"] for row in rows[-2:]) <= best["loss"] * (1 + WORSE):
+    size = max(abs(best["loss"]), 1e-12)  # a loss may be negative
+    if min(row["loss"] for row in rows[-2:]) <= best["loss"] + WORSE * size:
         return None
-    rise = 100 * (rows[-1]["loss"] / best["loss"] - 1)
+    rise = 100 * (rows[-1]["loss"] - best["loss"]) / size
     found = f"the held-out loss is {rise:.0f} % above its best at step {best['step']:.0f}"
     crops = ", stronger crops" if noun == "pictures" else ""
     quarter = max(len(train) // 4, 1)
