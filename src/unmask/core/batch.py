@@ -45,6 +45,7 @@ VOCABULARY: dict[str, Entry] = {
     "raster": Entry("b t c h w", "bands of every date, standardised by the data card"),
     "raster_valid": Entry("b t h w", "True where a date has data in every band"),
     "moment": Entry("b t 3", "year, month from 1 and hour of every date"),
+    "activation": Entry("b d", "what another network gave, in its units"),
     "index": Entry("b", "place of the sample in its data set"),
     "label": Entry("b", "class number"),
     "segmentation": Entry("b h w", "class number per pixel, -1 where ignored"),

@@ -1,0 +1,122 @@
+"""ActivationCard: what a set of activations is, measured once and kept with every run that trained on it."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from unmask.data.activations import ActivationSource, ActivationSubset
+from unmask.data.source import Source
+
+MEASURED = 32768  # rows, evenly spaced, whose statistics are taken
+
+
+@dataclass(frozen=True)
+class ActivationCard:
+    """Counts of all rows, and statistics of the `measured` ones.
+
+    norm, norm_std: of the vectors' lengths. mean_norm: length of the mean vector. std: of all numbers about the mean
+    vector. dimensions: that hold 90 % of the variance. constant: dimensions that never change. unreadable: measured
+    rows that cannot be used, with the reason.
+    """
+
+    origin: str
+    fingerprint: str
+    count: int
+    width: int
+    classes: tuple[str, ...]
+    splits: dict[str, int]
+    measured: int
+    minimum: float
+    maximum: float
+    norm: float
+    norm_std: float
+    mean_norm: float
+    std: float
+    dimensions: int
+    constant: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Activations have no channels."""
+        return ()
+
+    def check_uniform(self) -> None:
+        """All rows of one source have one width."""
+
+    def to_json(self) -> str:
+        """As JSON text; `from_json` gives an equal card."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, facts: str | Mapping) -> "ActivationCard":
+        """From the text of `to_json` or from the dictionary that it describes."""
+        found: dict[str, Any] = dict(json.loads(facts) if isinstance(facts, str) else facts)
+        strange = set(found) - {f.name for f in dataclasses.fields(cls)}
+        if strange:
+            raise ValueError(f"data card has the unknown entry {min(strange)!r}; it is of another version")
+        return cls(**{**found, "classes": tuple(found["classes"])})
+
+    def to_text(self, view: Any = None, estimate: str | None = None) -> str:
+        """The card for people. view: the training view, which says what it would do. estimate: e.g. of the time."""
+        parts = ", ".join(f"{name} {count:,}" for name, count in self.splits.items())
+        bad = "; ".join(f"{name} {reason}" for name, reason in list(self.unreadable.items())[:3])
+        head = [
+            ("data", self.origin),
+            ("activations", f"{self.count:,} of {self.width} numbers"),
+            ("parts", parts or "none"),
+            ("classes", f"{len(self.classes)}: {', '.join(self.classes[:8])}" if self.classes else "none"),
+            ("values", f"{self.minimum:.4g} to {self.maximum:.4g}, deviation about the mean vector {self.std:.4g}"),
+            ("lengths", f"{self.norm:.4g} ± {self.norm_std:.4g}, of the mean vector {self.mean_norm:.4g}"),
+            (
+                "dimensions",
+                f"{self.dimensions} of {self.width} hold 90 % of the variance; {self.constant} are constant",
+            ),
+            ("unusable", f"{len(self.unreadable)} of {self.measured:,} measured" + (f": {bad}" if bad else "")),
+        ]
+        if view is not None:
+            head += [("training" if i == 0 else "", line) for i, line in enumerate(view.sentences(self))]
+        if estimate:
+            head.append(("estimate", estimate))
+        head.append(("fingerprint", self.fingerprint[:16]))
+        return "\n".join(f"{name:<12} {text}" for name, text in head)
+
+
+def inspect_activations(source: Source, most: int | None = MEASURED) -> ActivationCard:
+    """The card of `source`. most: rows that are measured, evenly spaced; None for all."""
+    if not isinstance(source, ActivationSource | ActivationSubset):
+        raise TypeError(f"{source.origin} holds {source.noun}, not activations")
+    count = len(source) if most is None else min(most, len(source))
+    places = np.linspace(0, len(source) - 1, count).round().astype(np.int64)
+    rows = source.rows(places).astype(np.float64)
+    broken, flat = ~np.isfinite(rows).all(1), np.ptp(rows, axis=1) == 0
+    unreadable = {source.items[int(places[i])].name: "is not finite" for i in np.flatnonzero(broken)}
+    unreadable |= {source.items[int(places[i])].name: "does not vary" for i in np.flatnonzero(flat & ~broken)}
+    rows = rows[~(broken | flat)]
+    if len(rows) < 2:
+        raise ValueError(f"{source.origin} holds fewer than 2 usable activations of {count} measured")
+    mean, lengths = rows.mean(0), np.linalg.norm(rows, axis=1)
+    spectrum = np.linalg.eigvalsh(np.cov(rows.T).reshape(rows.shape[1], -1))[::-1].clip(min=0)
+    shares = spectrum.cumsum() / max(spectrum.sum(), np.finfo(float).tiny)
+    return ActivationCard(
+        origin=source.origin,
+        fingerprint=source.fingerprint(),
+        count=len(source),
+        width=rows.shape[1],
+        classes=source.classes,
+        splits={name: len(found) for name, found in source.splits().items()},
+        measured=count,
+        minimum=float(rows.min()),
+        maximum=float(rows.max()),
+        norm=float(lengths.mean()),
+        norm_std=float(lengths.std()),
+        mean_norm=float(np.linalg.norm(mean)),
+        std=float((rows - mean).std()),
+        dimensions=int(np.searchsorted(shares, 0.9) + 1),
+        constant=int((rows.std(0) == 0).sum()),
+        unreadable=unreadable,
+    )
