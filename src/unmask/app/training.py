@@ -29,12 +29,12 @@ from unmask.app.runs import (
     write_names,
 )
 from unmask.app.stages import named_runs, open_stages, restated, take
-from unmask.app.watching import FEWEST, Watcher
+from unmask.app.watching import FEWEST, Watcher, spread
 from unmask.core import Method
 from unmask.core.assembly import arguments
 from unmask.data.protocols import Facts
 from unmask.data.source import Source
-from unmask.data.stream import TrainingStream
+from unmask.data.stream import TrainingStream, evaluation_batches
 from unmask.interop.bert import holds_bert, load_bert
 from unmask.interop.published import load_into
 from unmask.train.engine import Engine, choose_device, choose_precision
@@ -44,6 +44,7 @@ from unmask.train.plan import Plan, make_plan
 from unmask.train.trackers import Logs
 
 VALUES = "the same names, other values"
+FIRST_LOOK = 32768  # samples that a method may start from
 HELD_OUT, HELD_OUT_MOST = 0.05, 512  # share, and most, of the samples never trained on where the data has no split
 
 
@@ -272,11 +273,15 @@ def _run(
     resumed=None,
     mask: MaskLike | None = None,
 ) -> None:
+    training, held_out = divide(source, config.data["split"], config.data["limit"])
+    kind = modality_of(config.method, config.kind)
     torch.manual_seed(plan.seed)
     method = config.build(out)
     if callable(mask):
         use_mask(method, mask)
     if resumed is None:
+        shown = kind.evaluation_view(complete(config.method, config.settings), config.data)
+        method.begin(evaluation_batches(spread(training, FIRST_LOOK), card, shown, budget=1.0))
         for name, run in config.data.get("stages", {}).items():
             say(take(method, name, Path(run)))
     if resumed is None and config.data["init_from"]:
@@ -284,9 +289,8 @@ def _run(
     if plan.compile:
         compile_blocks(method, say)
     engine = Engine(method, plan, device)
-    training, held_out = divide(source, config.data["split"], config.data["limit"])
     settings = complete(config.method, config.settings)
-    view = modality_of(config.method, config.kind).training_view(method, recipe(config.method), settings, config.data)
+    view = kind.training_view(method, recipe(config.method), settings, config.data)
     if engine.process == 0:
         write_names(out, training)
         write_json(out / "data_card.json", json.loads(card.to_json()))

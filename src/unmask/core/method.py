@@ -56,6 +56,10 @@ class Method(nn.Module):
         """The updates of one step, in order. Default: one phase with every trainable parameter."""
         return [Phase("main", tuple(p for p in self.parameters() if p.requires_grad))]
 
+    def begin(self, batches: Iterable[Batch]) -> None:
+        """Called once before a training with batches of its samples, the same on all processes: for what starts from
+        data. To look at them costs time; the default does not."""
+
     def after_step(self, context: Context) -> None:
         """Called once after the optimisers of a step: moving averages, queues, restarts."""
 
