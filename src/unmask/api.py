@@ -8,6 +8,7 @@ from unmask.app.generating import generate
 from unmask.app.looking import analyse, embed, inspect, view
 from unmask.app.measuring import evaluate, finetune
 from unmask.app.runs import load
+from unmask.app.steering import steer
 from unmask.app.taking import export, info
 from unmask.app.training import pretrain, resume
 from unmask.proofs.proving import prove
@@ -28,6 +29,7 @@ __all__ = [
     "pretrain",
     "prove",
     "resume",
+    "steer",
     "view",
 ]
 

@@ -213,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("data", nargs="?")
     one.add_argument("--out", required=True, help="a .parquet or .npy file")
     one.add_argument("--block", type=int, help="block counted from 1; default: the last")
+    one.add_argument("--tokens", action="store_true", help="one vector per place of every sample instead, as .npy")
     one.add_argument("--batch", type=int, default=64)
     one.add_argument("--device", default="auto")
 
@@ -234,6 +235,13 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--device", default="auto")
 
     one.add_argument("--class", dest="label", metavar="CLASS", help="name or number of the class to make pictures of")
+
+    one = verb("steer", "Write activations moved along the direction of a latent.")
+    one.add_argument("run")
+    one.add_argument("data", nargs="?", help="default: the data of the run")
+    one.add_argument("--latent", type=int, required=True, help="its number, from 0")
+    one.add_argument("--strength", type=float, default=5.0, help="how much stronger the latent is to be")
+    one.add_argument("--out", required=True, help="a .npy file")
 
     one = verb("analyse", "Measure what every layer of a run has learned, with plots.")
     one.add_argument("run")

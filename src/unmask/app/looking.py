@@ -23,6 +23,7 @@ from unmask.data.protocols import Drawing, Facts
 from unmask.data.source import Item, Source
 from unmask.data.stream import EvaluationBatches, TrainingStream, evaluation_batches
 from unmask.evaluate.features import embed as vectors_of
+from unmask.evaluate.features import tokens as tokens_of
 from unmask.train.checkpoint import all_steps
 from unmask.train.engine import choose_device
 
@@ -152,36 +153,41 @@ def embed(
     *,
     out: str | Path,
     block: int | None = None,
+    tokens: bool = False,
     batch: int = 64,
     device: str = "auto",
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Writes one vector per sample to a .parquet (name, label, vector) or .npy file. Never masks.
 
-    block: counted from 1; default: the last.
+    block: counted from 1; default: the last. tokens: one vector per place, [samples, places, width], of the last block.
     """
     out = Path(out)
     if out.suffix not in (".parquet", ".npy"):
         raise ValueError(f"{out} is neither .parquet nor .npy; name one of them")
     if batch < 1:
         raise ValueError(f"batch {batch} must be at least 1")
+    if tokens and (block is not None or out.suffix != ".npy"):
+        raise ValueError("tokens are those of the last block, as a .npy file; name one, and no block")
     loaded = load(run)
     chosen = choose_device(device)
     source = pictures_of(loaded, data)
     batches = batches_of(loaded, source, batch)
     rows, parts = [], []
     with new_file(out) as file:
-        for index, vectors in vectors_of(loaded.method, batches, block, chosen):
+        method = loaded.method
+        found = tokens_of(method, batches, chosen) if tokens else vectors_of(method, batches, block, chosen)
+        for index, vectors in found:
             rows += index.tolist()
             parts.append(vectors.numpy())
         if batches.faults:
             say(f"left out {len(batches.faults)} {source.noun} that cannot be used: {few(list(batches.faults))}")
         table = np.concatenate(parts)
         _write_vectors(file, out.suffix, [source.items[i] for i in rows], table)
-    return {"file": str(out), "count": len(rows), "width": int(table.shape[1]), "left_out": dict(batches.faults)}
+    return {"file": str(out), "count": len(rows), "width": int(table.shape[-1]), "left_out": dict(batches.faults)}
 
 
-def _write_vectors(file: Path, kind: str, items: Sequence[Item], table: Float[np.ndarray, "n d"]) -> None:
+def _write_vectors(file: Path, kind: str, items: Sequence[Item], table: Float[np.ndarray, "n *d"]) -> None:
     if kind == ".npy":
         with file.open("wb") as opened:
             np.save(opened, table)

@@ -100,6 +100,24 @@ def embed(
         count += len(chosen)
 
 
+def tokens(
+    method: Method, batches: Iterable[Batch], device: torch.device | str = "cpu"
+) -> Iterator[tuple[Int64[Tensor, "b"], Float[Tensor, "b n d"]]]:
+    """Places in the data set and one vector per place of every sample, batch by batch, of the last block.
+
+    Raises ValueError where a network has no places.
+    """
+    method.to(device)
+    count = 0
+    for batch in batches:
+        with frozen(method):
+            found = represent(method, batch, device).tokens
+        if found is None:
+            raise ValueError(f"{type(method).__name__} has no places, and so no vector for each; leave --tokens out")
+        yield _index(batch, count, len(found)), found.float().cpu()
+        count += len(found)
+
+
 def extract(
     method: Method,
     batches: Iterable[Batch],
