@@ -45,11 +45,10 @@ def prove(
         raise ValueError(f"{jobs} jobs train nothing; give at least 1")
     folders = Path(cache or CACHE).expanduser(), Path(out) / ARMS
     report: dict[str, Any] = {"result": [], "claims": [], "numbers": {}}
+    reader = getattr(module, "READER", slug or "mae")  # a method that works on the data that the proof starts from
     for name in getattr(module, "DATA", (chosen.data,)):
-        place = _place(data, name, slug or "mae")
-        laboratory = Laboratory(
-            place, chosen.limit, chosen.test, *folders, device, say, jobs=jobs, method=slug or "mae"
-        )
+        place = _place(data, name, reader)
+        laboratory = Laboratory(place, chosen.limit, chosen.test, *folders, device, say, jobs=jobs, method=reader)
         findings = module.prove(laboratory, chosen, list(range(seeds)))
         title = slug or f"study-{study}-{place.stem}"
         path = write_result(Path(out), title, preset, laboratory, findings, slug or f"--study {study}")
