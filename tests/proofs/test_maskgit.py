@@ -30,7 +30,7 @@ def test_an_arm_with_another_stage_is_another_arm():
 @pytest.mark.usefixtures("without_drawing")
 def test_they_run_in_small(tmp_path, monkeypatch):
     monkeypatch.setattr(vq_tokenizer, "NETWORK", {f"tokenizer_{name}": value for name, value in TOKENIZER.items()})
-    monkeypatch.setattr(maskgit, "NETWORK", {"model": "16x1x2", "decoding_steps": 2})
+    monkeypatch.setattr(maskgit, "NETWORK", {"model": "16x1x2", "decoding_steps": 2, "image_size": 16})
     monkeypatch.setattr(maskgit, "SAMPLES", 10)
     data = tmp_path / "pictures"
     for part, count in (("train", 40), ("test", 12)):

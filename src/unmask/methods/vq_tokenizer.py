@@ -8,8 +8,9 @@ Paper: P. Esser et al., "Taming Transformers for High-Resolution Image Synthesis
 https://arxiv.org/abs/2012.09841
 Reference: google-research/maskgit, nets/vqgan_tokenizer.py, libml/losses.py, configs/vqgan_config.py (Apache-2.0)
 Differs: no perceptual term, which needs a classifier taught on ImageNet, and no adversary: squared error alone, so
-pictures are softer. In the released code the shortcut of a block whose width changes reads the block's own output;
-here its input, unless `tokenizer_shortcut=output`. The entropy is that of the batch in memory.
+pictures are softer. It is that of standardised pixels, as a share of their variance, which without those terms weighs
+enough beside the codebook's. In the released code the shortcut of a block whose width changes reads the block's own
+output; here its input, unless `tokenizer_shortcut=output`. The entropy is that of the batch in memory.
 """
 
 import torch
@@ -64,10 +65,10 @@ class VQTokenizer(Method):
     def losses(self, batch: Batch, context: Context, mask: Mask | None = None) -> dict[str, Float[Tensor, ""]]:
         if mask is not None:
             raise ValueError("VQTokenizer hides nothing and takes no mask")
-        image = self.pixels(only_known(batch)["image"])
-        raw, found = self.tokenizer.quantised(image)
-        again = self.tokenizer.decoder(straight_through(raw, found.values)).float()
-        error = (again - image).square().mean(1)
+        batch = only_known(batch)
+        raw, found = self.tokenizer.quantised(self.pixels(batch["image"]))
+        again = self.tokenizer.decoder(straight_through(raw, found.values))
+        error = (self.pixels.standardised(again) - batch["image"].float()).square().mean(1)
         real = batch.get("image_valid", torch.ones_like(error))
         vectors, entries = codebook_terms(raw.float(), found.values)
         return {

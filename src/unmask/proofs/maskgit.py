@@ -13,12 +13,12 @@ from unmask.app.runs import load
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.generation import NAME, Judge, quality, taught_by
 from unmask.proofs.presets import Preset
-from unmask.proofs.vq_tokenizer import tokenizer
+from unmask.proofs.vq_tokenizer import SIZE, tokenizer
 
 RATE, BATCH, WARMUP = 4e-3, 64, 0.1
-SHORTER = 1 / 24  # of the preset's epochs
+SHORTER = 1 / 32  # of the preset's epochs
 STEPS = 8
-NETWORK = {"model": "128x4x4", "dropout": 0.1, "decoding_steps": STEPS}
+NETWORK = {"model": "96x3x3", "dropout": 0.1, "decoding_steps": STEPS, "image_size": SIZE}
 SCHEDULES = {"cosine": "cosine", "square": "pow2", "line": "uniform", "square root": "pow0.5"}
 LESSONS = 3  # epochs for which the judge is taught
 SAMPLES = 2000  # pictures made and compared
