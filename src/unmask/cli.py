@@ -85,7 +85,7 @@ def _warning(message: Warning | str, *_) -> None:
 
 def _sentence(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
-    if isinstance(error, (ValueError, TypeError, OSError, RuntimeError)):
+    if isinstance(error, (ValueError, TypeError, OSError, RuntimeError, ImportError)):
         return text
     return f"{type(error).__name__}: {text}; --debug shows where"
 

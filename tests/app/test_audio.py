@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,12 @@ def test_the_length_of_spectrograms_follows_the_sounds(data):
     assert settings_of_data(card, known, {}) == {"frames": 64}
     assert settings_of_data(card, known, {"patch_size": 4}) == {"frames": 64}
     assert settings_of_data(card, known, {"patch_size": 2}) == {"frames": 56}
+
+
+def test_a_missing_library_is_named_in_one_sentence(data, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    assert unmask("inspect", data, *NETWORK) != 0
+    assert "unmask: reading .wav needs soundfile: pip install 'unmask[audio]'" in capsys.readouterr().err.splitlines()
 
 
 def test_what_does_not_fit_is_refused(run, data, tmp_path, capsys):

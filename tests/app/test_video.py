@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,11 @@ def test_what_does_not_fit_is_refused(run, data, tmp_path, sentence):
     (tmp_path / "empty").mkdir()
     assert "holds no video; files that count are .mp4" in refused(tmp_path / "empty")
     assert "works on videos, and finetune is for pictures" in sentence("finetune", run)
+
+
+def test_a_missing_library_is_named_in_one_sentence(data, sentence, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert sentence("inspect", data, *NETWORK) == "unmask: reading .mp4 needs PyAV: pip install 'unmask[video]'"
 
 
 def test_unreadable_videos_are_left_out_and_named(run, data, tmp_path, capsys):

@@ -12,10 +12,13 @@ Found = TypeVar("Found")
 
 
 def guarded(decode: Callable[[Given], Found], data: Given) -> Found:
-    """decode(data). Decoders meet damaged files with exceptions of every kind: each becomes Unreadable."""
+    """decode(data). Decoders meet damaged files with exceptions of every kind: each becomes Unreadable.
+
+    A missing library is no fault of the file.
+    """
     try:
         return decode(data)
-    except (Unreadable, MemoryError):
+    except (Unreadable, MemoryError, ImportError):
         raise
     except Image.DecompressionBombError:
         raise Unreadable("has far more pixels than the limit") from None

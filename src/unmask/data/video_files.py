@@ -89,7 +89,7 @@ class VideoFile:
                 for place, frame in self._pass(tuple(missing), careful, motion):
                     missing.remove(place)
                     yield place, frame
-            except (Unreadable, MemoryError):
+            except (Unreadable, MemoryError, ImportError):
                 raise
             except Exception as error:
                 raise Unreadable(f"cannot be decoded: {str(error) or repr(error)}") from None
