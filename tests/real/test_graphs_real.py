@@ -48,12 +48,12 @@ def test_nodes_of_cora_are_told_apart_after_a_short_training(data_folder, tmp_pa
 @pytest.mark.slow
 @pytest.mark.works("graphmae")
 @pytest.mark.usefixtures("without_drawing")
-def test_proteins_are_told_apart_after_a_short_training(data_folder, tmp_path, capsys):
-    sizes = ["--set", "kind=gin", "--set", "norm=batch", "--set", "width=32", "--set", "readout=max"]
-    options = ["--method", "graphmae", *sizes, "--steps", 20, "--batch", 32, "--lr", 8e-3, "--quiet"]
-    assert unmask("pretrain", data_folder / "graphs/proteins.npz", "--out", tmp_path / "run", *options) == 0
+def test_enzymes_are_told_apart_after_a_short_training(data_folder, tmp_path, capsys):
+    sizes = ["--set", "kind=gin", "--set", "norm=batch", "--set", "width=32"]
+    options = ["--method", "graphmae", *sizes, "--steps", 10, "--batch", 32, "--lr", 8e-3, "--quiet"]
+    assert unmask("pretrain", data_folder / "graphs/enzymes.npz", "--out", tmp_path / "run", *options) == 0
     capsys.readouterr()
-    assert unmask("evaluate", tmp_path / "run", "--set", "folds=5", "--limit", 300, "--json") == 0
+    assert unmask("evaluate", tmp_path / "run", "--set", "folds=3", "--json") == 0
     found = json.loads(capsys.readouterr().out)["measures"]["graph_classification"]
-    assert found["graphs"] == 300
-    assert found["scores"]["network"]["mean"] > found["chance"] + 0.03
+    assert found["graphs"] == 600
+    assert found["scores"]["network"]["mean"] > 2 * found["chance"]

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unmask.data.card_json import card_from
 from unmask.data.graph import MOST_DEGREE, whole_source
 from unmask.data.graph_files import Graph
 from unmask.data.picture import Unreadable
@@ -99,12 +100,7 @@ class GraphCard:
     @classmethod
     def from_json(cls, text: str | Mapping) -> "GraphCard":
         """From the text of `to_json` or from the dictionary that it describes."""
-        found = dict(json.loads(text) if isinstance(text, str) else text)
-        unknown = set(found) - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise ValueError(f"data card has the unknown entry {sorted(unknown)[0]!r}; it is of another version")
-        found |= {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
-        return cls(**found)
+        return card_from(cls, text)
 
     def to_text(self, view=None, estimate: str | None = None) -> str:
         """The card for people. view: the training view, which says what it would do. estimate: e.g. of the time."""

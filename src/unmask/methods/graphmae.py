@@ -6,9 +6,9 @@ cosine, so that neither the scale of features nor easy nodes count.
 Paper: Z. Hou et al., "GraphMAE: Self-Supervised Masked Graph Autoencoders", KDD 2022, https://arxiv.org/abs/2205.10803
 Reference: THUDM/GraphMAE, graphmae/models/{edcoder,gat,gin,loss_func}.py (MIT), whose two roundings may leave a hidden
 node as it is; it counts in the loss: so it is here.
-Differs: of a batch of graphs the reference hides a share of all nodes together, here of every graph (`mask_over` as
-"batch" does as the reference); at least one node is hidden and one seen. Dropped edges never double a loop. Biases are
-not decayed. Its networks without self-attention are here by sums ("gin").
+Differs: of a batch of graphs the reference hides a share of all nodes together, here of every graph (`over` as "batch"
+does as the reference); at least one node is hidden and one seen. Dropped edges never double a loop. Biases are not
+decayed. A share of hidden nodes is never replaced where it rounds to none, which the reference cannot run.
 Not here: "gcn" and "dotgat" layers, and decoding from all layers at once.
 """
 
