@@ -73,7 +73,6 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     return Findings(arms, seeds, numbers, claims)
 
 
-@torch.no_grad()
 def measured(laboratory: Laboratory, arm: Arm, seed: int, passages: int) -> dict[str, float]:
     """Bits per character of the test part by the bound, whatever the arm was trained by."""
     laboratory.say(f"{arm.name}, seed {seed}")
@@ -87,14 +86,13 @@ def measured(laboratory: Laboratory, arm: Arm, seed: int, passages: int) -> dict
     return {"bits": found["bits_per_dim"]}
 
 
-@torch.no_grad()
 def spreads(laboratory: Laboratory, arm: Arm, seed: int) -> dict[str, float]:
     """The deviation of the loss of one batch over many draws, with times one by one and even, and their difference."""
     loaded = load(laboratory.trained(arm, seed))
     method: Any = loaded.method
     batch = next(iter(batches_of(loaded, spread(pictures_of(loaded, None), BATCH), BATCH)))
     found = {}
-    with frozen(method):
+    with torch.no_grad(), frozen(method):
         for name, even in (("one by one", False), ("even", True)):
             method.antithetic = even
             contexts = (Context(generator=torch.Generator().manual_seed(number)) for number in range(DRAWS))
