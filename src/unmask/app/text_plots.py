@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 COLUMNS, LINES = 92, 5  # of every passage
 PLAIN, HIDDEN, RIGHT, WRONG, OTHER = "#1c1f24", "#9aa2ad", "#1f8a4c", "#d9662b", "#7048b6"
-BLOCK = "▒"
+BLOCK, BLANK = "▒", "␣"  # what is hidden, and a blank that is predicted
 SIZE = 7.0  # points
 WIDTH, HEIGHT = SIZE * 0.602 / 72, SIZE * 1.5 / 72  # inches of a character of the font that is drawn in
 
@@ -69,7 +69,13 @@ def _seen(card: TextCard, truth, seen, hidden, prediction) -> list[Word]:
 def _predicted(card: TextCard, truth, seen, hidden, prediction) -> list[Word]:
     words = []
     for piece, true, guess, covered in _pieces(card, torch.where(hidden, prediction, truth), truth, prediction, hidden):
-        words.append(Word(piece, PLAIN if not covered else RIGHT if guess == true else WRONG, True))
+        words.append(
+            Word(
+                BLANK if covered and piece == " " else piece,
+                PLAIN if not covered else RIGHT if guess == true else WRONG,
+                True,
+            )
+        )
     return _spaced(card, words)
 
 
