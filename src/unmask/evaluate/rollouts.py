@@ -121,7 +121,7 @@ class Planner:
     """The plans of a method, in the units of the simulator. card: scales states and puts actions back."""
 
     def __init__(self, method: Any, card: Any, goals: bool = True, device: torch.device | str = "cpu"):
-        self.method, self.card, self.goals, self.device = method, card, goals, device
+        self.method, self.card, self.goals, self.device = method.to(device), card, goals, device
 
     def __call__(self, past: Rows, done: Rows, goals: Rows, ahead: tuple[int, ...]) -> Rows:
         states, wanted = (self.card.scaled_states(self._tensor(x)) for x in (past, goals))
