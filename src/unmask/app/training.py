@@ -37,6 +37,7 @@ from unmask.data.source import Source
 from unmask.data.stream import TrainingStream, evaluation_batches
 from unmask.interop.bert import holds_bert, load_bert
 from unmask.interop.published import load_into
+from unmask.interop.released import load_released
 from unmask.train.engine import Engine, choose_device, choose_precision
 from unmask.train.lock import RunLock
 from unmask.train.loop import Run, train
@@ -351,7 +352,9 @@ def begin_with(method: Method, path: Path) -> str:
         checkpoint = read_checkpoint(path)
         method.load_state_dict(checkpoint.tensors("method"))
         return f"begins with the weights of {path}, step {checkpoint.step}"
-    return load_bert(method, path) if holds_bert(path) else load_into(method, path).to_text()
+    if holds_bert(path):
+        return load_bert(method, path)
+    return (load_released(method, path) or load_into(method, path)).to_text()
 
 
 def _announce(config: Config, card: Facts, plan: Plan, held_out: Source, engine: Engine) -> str:
