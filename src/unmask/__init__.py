@@ -17,6 +17,7 @@ VERBS = (
     "pretrain",
     "prove",
     "resume",
+    "steer",
     "view",
 )
 

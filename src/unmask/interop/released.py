@@ -65,7 +65,7 @@ def with_keys_unbiased(tensors: Tensors, method: nn.Module) -> Tensors:
             block = name.removesuffix(".attn.q_bias")
             parts = [value, torch.zeros_like(value), tensors[f"{block}.attn.v_bias"]]
             found[f"{block}.attention.qkv.bias"] = torch.cat(parts)
-    channels = method.get_submodule("encoder").channels
+    channels = int(method.get_submodule("encoder").channels)  # type: ignore[arg-type]
     for name in ("head.weight", "head.bias"):
         rows = found[name].flatten(1) if name == "head.weight" else found[name]
         side = round((len(rows) / channels) ** 0.5)
