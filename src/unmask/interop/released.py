@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unmask.interop import archive
-from unmask.interop.architecture import plain
+from unmask.interop.architecture import encoder_of, plain
 from unmask.interop.header import read_header, read_tensors, weight_files
 from unmask.interop.names import Tensors, as_linear, clean_names
 from unmask.interop.published import SAME_TABLE, Loaded
@@ -65,7 +65,7 @@ def with_keys_unbiased(tensors: Tensors, method: nn.Module) -> Tensors:
             block = name.removesuffix(".attn.q_bias")
             parts = [value, torch.zeros_like(value), tensors[f"{block}.attn.v_bias"]]
             found[f"{block}.attention.qkv.bias"] = torch.cat(parts)
-    channels = int(method.get_submodule("encoder").channels)  # type: ignore[arg-type]
+    channels = encoder_of(method).channels
     for name in ("head.weight", "head.bias"):
         rows = found[name].flatten(1) if name == "head.weight" else found[name]
         side = round((len(rows) / channels) ** 0.5)
