@@ -55,7 +55,7 @@ def test_groups_of_bands_of_a_real_place_are_learned(place, tmp_path):
 @pytest.mark.usefixtures("without_drawing")
 def test_dates_of_real_series_are_learned_and_tell_land_covers_apart(data_folder, tmp_path, capsys):
     data = f"{data_folder / 'satellite_series_modis.npz'}::mt_x"
-    options = ["--set", "dates=12", "--steps", 60, "--lr", 1.6e-2, "--monitor-every", 60]
+    options = ["--set", "dates=12", "--steps", 30, "--lr", 1.6e-2, "--monitor-every", 30]
     assert unmask("pretrain", data, "--out", tmp_path / "run", *NETWORK, *options) == 0
     capsys.readouterr()
     assert unmask("evaluate", tmp_path / "run", "--with", "linear", "--json") == 0

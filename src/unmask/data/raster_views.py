@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
 from unmask.core import Batch
+from unmask.data.card import native
 from unmask.data.loading import stacked
-from unmask.data.picture import Box
 from unmask.data.raster import Window
 from unmask.data.raster_card import RasterCard
 from unmask.data.values import FixedView
-from unmask.data.views import TRIES, framed, random_box
+from unmask.data.views import TRIES, random_box, resize, resize_nearest
 
 
 class RasterView(FixedView):
@@ -57,19 +58,25 @@ class RasterView(FixedView):
         mirrored: bool,
     ) -> dict[str, Tensor]:
         """The crop of the chosen dates."""
-        box: Box = (*corner, *size)
-        rasters, valid = [], []
-        for date in chosen.tolist():
-            picture = window.read(date)
+        pictures = [window.read(date) for date in chosen.tolist()]
+        for picture in pictures:
             card.check_picture(picture)
-            found = framed(picture, card, box, self.size, self.size, mirrored)
-            known = found.get("image_valid")
-            known = torch.ones(self.size, dtype=torch.bool) if known is None else known
-            rasters.append(card.scaled(found["image"]).masked_fill(~known, 0.0))
-            valid.append(known)
-        moments = window.moments[chosen]
-        sample = {"raster": torch.stack(rasters), "raster_valid": torch.stack(valid)}
-        return sample | ({"moment": moments} if card.first else {})
+        part = (slice(corner[0], corner[0] + size[0]), slice(corner[1], corner[1] + size[1]))
+        values = np.stack([picture.values[part] for picture in pictures])
+        valid = torch.ones(len(pictures), *self.size, dtype=torch.bool)
+        for i, picture in enumerate(pictures):
+            if picture.missing is not None:
+                lost = picture.missing[part]
+                values[i][lost] = np.array(card.mean).astype(
+                    values.dtype
+                )  # does not bleed into neighbours when resized
+                valid[i] = resize_nearest(torch.from_numpy(~lost), self.size)
+        flat = native(values.reshape(-1, *values.shape[2:])).unflatten(0, values.shape[:2]).permute(0, 3, 1, 2)
+        raster = card.scaled(resize(flat.flatten(0, 1), self.size).unflatten(0, flat.shape[:2]))
+        if mirrored:
+            raster, valid = raster.flip(-1), valid.flip(-1)
+        sample = {"raster": raster.masked_fill(~valid.unsqueeze(1), 0.0), "raster_valid": valid}
+        return sample | ({"moment": window.moments[chosen]} if card.first else {})
 
     def collate(self, samples: Sequence[dict[str, Tensor]], card: RasterCard, deferred: bool) -> Batch:
         """Rows of one tensor for every key; what is known everywhere needs no mark."""

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -215,17 +214,9 @@ def shrunk(height: int, width: int, size: tuple[int, int]) -> tuple[int, int]:
     return min(size[0], max(1, round(height * scale))), min(size[1], max(1, round(width * scale)))
 
 
-@runtime_checkable
-class Means(Protocol):
-    """A card that knows the mean of every channel."""
-
-    @property
-    def mean(self) -> Sequence[float]: ...
-
-
 def framed(
     picture: Picture | Jpeg,
-    card: Means,
+    card: DataCard,
     box: Box,
     size: tuple[int, int],
     frame: tuple[int, int],

@@ -1,5 +1,7 @@
 """A vision transformer of scenes: groups of bands and dates have tokens of their own at every place."""
 
+import re
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -33,6 +35,7 @@ class SceneViT(nn.Module):
     """Patches of every group of channels of every date, fixed codes, a class token and a pre-norm transformer.
 
     model: a preset ("vit_tiny" ... "vit_huge") or "WIDTHxDEPTHxHEADS". groups: numbers of channels, "0,1,2/3,4".
+    channels: of a scene; None for as many as the groups name.
     dates: of a sample; with more than one, codes of year, month and hour are part of a token's. group_width and
     time_width: numbers of a code that tell group and date. Source: Cong et al. 2022 (SatMAE).
     """
@@ -45,13 +48,15 @@ class SceneViT(nn.Module):
         model: str = "vit_large",
         image_size: int = 96,
         patch_size: int = 8,
-        channels: int = 10,
+        channels: int | None = None,
         groups: str = SENTINEL,
         dates: int = 1,
         group_width: int | None = None,
         time_width: int | None = None,
     ):
         super().__init__()
+        numbers = [int(number) for number in re.findall(r"\d+", groups)]
+        channels = max(numbers, default=0) + 1 if channels is None else channels
         if min(image_size, patch_size, channels, dates) < 1:
             raise ValueError(
                 f"image_size {image_size}, patch_size {patch_size}, channels {channels}, dates {dates} must be positive"
