@@ -19,7 +19,7 @@ TRAINING = ["--steps", "4", "--batch", "16", "--save-every", "2", "--log-every",
 def run(request, fewer, tmp_path_factory):
     """A short run with nothing said of sizes but the widths."""
     folder = tmp_path_factory.mktemp("runs") / request.param.removesuffix(".tar")
-    data = fewer(request.param, 1000)
+    data = fewer(request.param, 300)
     assert unmask("pretrain", data, "--out", folder, "--limit", 100, "--lr", 0.05, *NETWORK, *TRAINING) == 0
     return folder
 
