@@ -212,7 +212,7 @@ def view(
     """Draws input, masked, prediction and, for guided masks, their reasons; or input, reconstruction and new pictures.
 
     masks: draw instead, side by side, what these samplers would hide, by the words that `pretrain` takes.
-    Raises ValueError for a method that neither predicts nor reconstructs pictures.
+    Raises ValueError for a method that says nothing of what it sees and predicts.
     """
     loaded = load(run, step)
     held = unseen(loaded, data)
@@ -224,7 +224,12 @@ def view(
         require_pictures(loaded.config.method, "view --masks")
         figure = mask_panel(loaded.method, batch, loaded.card, masks, context)
     else:
-        figure = modality_of(loaded.config.method, loaded.config.kind).panel(loaded.method, batch, loaded.card, context)
+        kind = modality_of(loaded.config.method, loaded.config.kind)
+        if not kind.draws(loaded.method):
+            raise ValueError(
+                f"{loaded.config.method} says nothing of what it sees and predicts; there is nothing to draw"
+            )
+        figure = kind.panel(loaded.method, batch, loaded.card, context)
     path = Path(out) if out else Path(run) / "view.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     return save_png(figure, path)

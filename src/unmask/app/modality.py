@@ -70,7 +70,7 @@ class Modality(Protocol):
         """Whether there is anything to draw of this method."""
 
     def panel(self, method: Method, batch: Batch, card: Any, context: Context) -> "Figure":
-        """What the method sees and predicts of the first samples."""
+        """What the method sees and predicts of the first samples; asked only where it `draws`."""
 
     def described(self, card: Any) -> tuple[Settings, list[Settings]]:
         """The card for a report: facts, and one row for every channel."""

@@ -1,20 +1,17 @@
 """Activations of another network."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from unmask.app.activation_plots import activation_panel
+from unmask.app.kinds import look_under_own_masks, refuse_options_of_pictures
 from unmask.core import Batch, Context, Method, Recipe
 from unmask.core.assembly import Argument
 from unmask.data.activation_card import MEASURED, ActivationCard, inspect_activations
 from unmask.data.activation_views import ActivationView
 from unmask.data.activations import ActivationSource, open_activations
 from unmask.data.source import Source
-from unmask.evaluate.monitor import held_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,9 +65,7 @@ def check(card: ActivationCard, settings: dict[str, Any], where: dict[str, Any])
     """Raises ValueError for another width, and for what is asked of pictures only."""
     if settings.get("width", card.width) != card.width:
         raise ValueError(f"width {settings['width']} is not that of the activations, {card.width}; leave it out")
-    for name, usual in (("fit", "crop"), ("smallest", 1)):
-        if where.get(name, usual) != usual:
-            raise ValueError(f"--{name} {where[name]} is about pictures; activations are taken as they are")
+    refuse_options_of_pictures(where, "activations are taken as they are")
 
 
 def training_view(method: Method, published: Recipe, settings: dict[str, Any], where: dict[str, Any]) -> ActivationView:
@@ -81,16 +76,7 @@ def evaluation_view(settings: dict[str, Any], where: dict[str, Any]) -> Activati
     return ActivationView()
 
 
-def look(
-    method: Method,
-    batches: Iterable[Batch],
-    seed: int,
-    device: torch.device,
-    context: Context,
-    references: Iterable[Batch] | None,
-) -> dict[str, float]:
-    """The method's own terms on held-out activations, and what its features are like."""
-    return held_out(method, batches, seed, device, None, context, references)
+look = look_under_own_masks
 
 
 def draws(method: Method) -> bool:
@@ -99,9 +85,6 @@ def draws(method: Method) -> bool:
 
 
 def panel(method: Method, batch: Batch, card: ActivationCard, context: Context) -> "Figure":
-    """Raises ValueError where there is nothing to draw."""
-    if not draws(method):
-        raise ValueError(f"{type(method).__name__} says nothing of what it makes of activations; nothing can be drawn")
     return activation_panel(method, batch)
 
 

@@ -3,14 +3,12 @@
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from unmask.app.kinds import channel_rows, look_under_random_masks
 from unmask.app.modalities.image import few_words
 from unmask.app.sound_plots import sound_panel
 from unmask.core import Batch, Context, Method, Recipe, check_choice
@@ -22,8 +20,6 @@ from unmask.data.sound import SoundSource, open_sounds
 from unmask.data.sound_card import MEASURED, SoundCard, inspect_sounds
 from unmask.data.sound_views import SoundView
 from unmask.data.source import Source
-from unmask.evaluate.monitor import held_out
-from unmask.parts.masks.random import RandomMask
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +32,6 @@ USAGE = (
     "view {run} {data}",
 )
 INPUT = ("spectrogram", "[b 1 t f], log energies standardised by `run.card.scaled(values)`")
-RATIO = 0.75  # of the random masks under which all methods are looked at
 WINDOWS = 4  # patches: a usual number of frames is a multiple of so many
 
 
@@ -102,16 +97,7 @@ def evaluation_view(settings: dict[str, Any], where: dict[str, Any]) -> SoundVie
     return SoundView(settings["frames"], where["fit"] == "pad")
 
 
-def look(
-    method: Method,
-    batches: Iterable[Batch],
-    seed: int,
-    device: torch.device,
-    context: Context,
-    references: Iterable[Batch] | None,
-) -> dict[str, float]:
-    """Held-out numbers; what a masked method predicts is measured under plain random masks, the same for all."""
-    return held_out(method, batches, seed, device, RandomMask(RATIO), context, references)
+look = look_under_random_masks
 
 
 def draws(method: Method) -> bool:
@@ -120,20 +106,14 @@ def draws(method: Method) -> bool:
 
 
 def panel(method: Method, batch: Batch, card: SoundCard, context: Context) -> "Figure":
-    """Raises ValueError where there is nothing to draw."""
-    if not draws(method):
-        raise ValueError(f"{type(method).__name__} predicts no hidden patches; there is nothing to draw")
     return sound_panel(method, batch, card, context)
 
 
 def described(card: SoundCard) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The card for a report: facts, and the statistics of the log energies."""
     facts = asdict(card)
-    statistics = {name: facts.pop(name)[0] for name in ("minimum", "maximum", "mean", "std")}
-    facts.pop("channels")
+    table = channel_rows(facts)
     least, median, usual, most = facts.pop("seconds")
     facts["seconds"] = f"{least:.2f} to {most:.2f}, median {median:.2f}, nine of ten up to {usual:.2f}"
     facts |= {"unreadable": few_words(card.unreadable), "shortened": few_words(card.shortened)}
-    names = ("least", "most", "mean", "std")
-    row = {"channel": card.channels[0], **dict(zip(names, statistics.values(), strict=True))}
-    return facts, [row]
+    return facts, table

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unmask.app.graph_plots import graph_panel
+from unmask.app.kinds import refuse_options_of_pictures
 from unmask.core import Batch, Context, Method, Recipe
 from unmask.core.assembly import Argument
 from unmask.data.graph import GraphSource, open_graphs
@@ -67,9 +68,7 @@ def check(card: GraphCard, settings: dict[str, Any], where: dict[str, Any]) -> N
         raise ValueError(f"every graph of {card.origin} has a single node; nothing can be hidden")
     if card.width - card.constant < 1:
         raise ValueError(f"all features of the nodes of {card.origin} are constant; add degree with --channels")
-    for name, usual in (("fit", "crop"), ("smallest", 1)):
-        if where.get(name, usual) != usual:
-            raise ValueError(f"--{name} {where[name]} is about pictures; graphs are taken as they are")
+    refuse_options_of_pictures(where, "graphs are taken as they are")
 
 
 def training_view(method: Method, published: Recipe, settings: dict[str, Any], where: dict[str, Any]) -> GraphView:
@@ -102,11 +101,6 @@ def draws(method: Method) -> bool:
 
 
 def panel(method: Method, batch: Batch, card: GraphCard, context: Context) -> "Figure":
-    """Raises ValueError where there is nothing to draw."""
-    if not draws(method):
-        raise ValueError(
-            f"{type(method).__name__} says nothing of what it hides and predicts; there is nothing to draw"
-        )
     return graph_panel(method, batch, card, context)
 
 

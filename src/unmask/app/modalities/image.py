@@ -1,14 +1,12 @@
 """Pictures."""
 
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from unmask.app.kinds import channel_rows, look_under_random_masks
 from unmask.app.pictures import draws, panel_of
 from unmask.core import Batch, Context, Method, Recipe
 from unmask.core.assembly import Argument
@@ -17,8 +15,6 @@ from unmask.data.picture import Picture, Unreadable
 from unmask.data.source import Source
 from unmask.data.sources import open_source
 from unmask.data.views import EvaluationView, TrainingView
-from unmask.evaluate.monitor import held_out
-from unmask.parts.masks.random import RandomMask
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +34,6 @@ BUILT_IN = ("digits", "photos")  # data that need no file
 GRID = 12  # patches along a side that a default patch size aims at (ViT-B/16 at 224 has 14)
 PATCHES = (16, 8, 4, 2)  # of two that come equally close, the larger
 EIGHT_BITS = 256  # values of a pixel where they are discrete
-RATIO = 0.75  # of the random masks under which all methods are looked at
 LISTED = 5  # entries shown of a long list
 
 __all__ = ["draws"]
@@ -159,16 +154,7 @@ def evaluation_view(settings: dict[str, Any], where: dict[str, Any]) -> Evaluati
     return EvaluationView(settings["image_size"], fit=where["fit"], smallest=where["smallest"])
 
 
-def look(
-    method: Method,
-    batches: Iterable[Batch],
-    seed: int,
-    device: torch.device,
-    context: Context,
-    references: Iterable[Batch] | None,
-) -> dict[str, float]:
-    """Held-out numbers; what a masked method predicts is measured under plain random masks, the same for all."""
-    return held_out(method, batches, seed, device, RandomMask(RATIO), context, references)
+look = look_under_random_masks
 
 
 def panel(method: Method, batch: Batch, card: DataCard, context: Context) -> "Figure":
@@ -179,10 +165,8 @@ def panel(method: Method, batch: Batch, card: DataCard, context: Context) -> "Fi
 def described(card: DataCard) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The card for a report: facts, and one row for every channel."""
     facts = asdict(card)
-    channels = zip(card.channels, card.minimum, card.maximum, card.mean, card.std, strict=True)
-    table = [dict(zip(("channel", "least", "most", "mean", "std"), row, strict=True)) for row in channels]
-    for name in ("channels", "minimum", "maximum", "mean", "std", "sizes"):
-        facts.pop(name)
+    table = channel_rows(facts)
+    facts.pop("sizes")
     low, middle, high = (f"{height}x{width}" for height, width in card.sizes)
     facts = {"origin": facts.pop("origin"), "sizes": f"{low} to {high}, median {middle}", **facts}
     facts |= {name: few_words(facts[name]) for name in ("duplicates", "unreadable")}

@@ -1,12 +1,10 @@
 """Point clouds."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from unmask.app.kinds import channel_rows, look_under_own_masks, refuse_options_of_pictures
 from unmask.app.points_plots import points_panel
 from unmask.core import Batch, Context, Method, Recipe
 from unmask.core.assembly import Argument
@@ -14,7 +12,6 @@ from unmask.data.points import NOUN, open_points
 from unmask.data.points_card import PointsCard, inspect_points
 from unmask.data.points_views import PointsView
 from unmask.data.source import Source
-from unmask.evaluate.monitor import held_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,9 +62,7 @@ def settings_of_data(card: PointsCard, known: dict[str, Argument], settings: dic
 
 def check(card: PointsCard, settings: dict[str, Any], where: dict[str, Any]) -> None:
     """Raises ValueError for what is asked of pictures only."""
-    for name, usual in (("fit", "crop"), ("smallest", 1)):
-        if where.get(name, usual) != usual:
-            raise ValueError(f"--{name} {where[name]} is about pictures; of clouds `points` of them are drawn")
+    refuse_options_of_pictures(where, "of clouds `points` of them are drawn")
 
 
 def training_view(method: Method, published: Recipe, settings: dict[str, Any], where: dict[str, Any]) -> PointsView:
@@ -78,16 +73,7 @@ def evaluation_view(settings: dict[str, Any], where: dict[str, Any]) -> PointsVi
     return PointsView(settings["points"])
 
 
-def look(
-    method: Method,
-    batches: Iterable[Batch],
-    seed: int,
-    device: torch.device,
-    context: Context,
-    references: Iterable[Batch] | None,
-) -> dict[str, float]:
-    """The method's own terms on held-out clouds, and what its features are like."""
-    return held_out(method, batches, seed, device, None, context, references)
+look = look_under_own_masks
 
 
 def draws(method: Method) -> bool:
@@ -96,22 +82,12 @@ def draws(method: Method) -> bool:
 
 
 def panel(method: Method, batch: Batch, card: PointsCard, context: Context) -> "Figure":
-    """Raises ValueError where there is nothing to draw."""
-    if not draws(method):
-        raise ValueError(f"{type(method).__name__} says nothing of what it sees and predicts; there is nothing to draw")
     return points_panel(method, batch, context)
 
 
 def described(card: PointsCard) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The card for a report: facts, and one row for every axis."""
     facts = asdict(card)
-    table = [
-        {"axis": name, "least": least, "most": most, "mean": mean, "std": std}
-        for name, least, most, mean, std in zip(
-            card.channels, card.minimum, card.maximum, card.mean, card.std, strict=True
-        )
-    ]
-    for name in ("channels", "minimum", "maximum", "mean", "std"):
-        facts.pop(name)
+    table = channel_rows(facts, "axis")
     facts["points"] = f"{card.points[0]:,} to {card.points[2]:,}, median {card.points[1]:,}"
     return facts, table

@@ -1,12 +1,10 @@
 """Rasters: multi-band scenes of places, at one date or several."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from unmask.app.kinds import channel_rows, look_under_own_masks, refuse_options_of_pictures
 from unmask.app.raster_plots import raster_panel
 from unmask.core import Batch, Context, Method, Recipe
 from unmask.core.assembly import Argument
@@ -14,7 +12,6 @@ from unmask.data.raster import RasterSource, open_rasters
 from unmask.data.raster_card import RasterCard, inspect_rasters
 from unmask.data.raster_views import RasterView
 from unmask.data.source import Source
-from unmask.evaluate.monitor import held_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,9 +83,7 @@ def check(card: RasterCard, settings: dict[str, Any], where: dict[str, Any]) -> 
         raise ValueError(
             f"not every date of {card.origin} is known; name files such as PLACE_20150711.tif, or add an array of dates"
         )
-    for name, usual in (("fit", "crop"), ("smallest", 1)):
-        if where.get(name, usual) != usual:
-            raise ValueError(f"--{name} {where[name]} is about pictures; scenes are cut into windows")
+    refuse_options_of_pictures(where, "scenes are cut into windows")
 
 
 def training_view(method: Method, published: Recipe, settings: dict[str, Any], where: dict[str, Any]) -> RasterView:
@@ -99,16 +94,7 @@ def evaluation_view(settings: dict[str, Any], where: dict[str, Any]) -> RasterVi
     return RasterView(settings["image_size"], settings.get("dates", 1))
 
 
-def look(
-    method: Method,
-    batches: Iterable[Batch],
-    seed: int,
-    device: torch.device,
-    context: Context,
-    references: Iterable[Batch] | None,
-) -> dict[str, float]:
-    """Held-out numbers under the method's own masks."""
-    return held_out(method, batches, seed, device, None, context, references)
+look = look_under_own_masks
 
 
 def draws(method: Method) -> bool:
@@ -117,19 +103,13 @@ def draws(method: Method) -> bool:
 
 
 def panel(method: Method, batch: Batch, card: RasterCard, context: Context) -> "Figure":
-    """Raises ValueError where there is nothing to draw."""
-    if not draws(method):
-        raise ValueError(f"{type(method).__name__} says nothing of what it sees and predicts; nothing can be drawn")
     return raster_panel(method, batch, card, context)
 
 
 def described(card: RasterCard) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The card for a report: facts, and one row for every band."""
     facts = asdict(card)
-    bands = zip(card.channels, card.minimum, card.maximum, card.mean, card.std, strict=True)
-    table = [dict(zip(("band", "least", "most", "mean", "std"), row, strict=True)) for row in bands]
-    for name in ("channels", "minimum", "maximum", "mean", "std"):
-        facts.pop(name)
+    table = channel_rows(facts, "band")
     facts["dates"] = f"{card.dates[0]} to {card.dates[2]}, median {card.dates[1]}"
     facts["unreadable"] = "; ".join(f"{name} {why}" for name, why in list(card.unreadable.items())[:5]) or "none"
     return facts, table

@@ -1,12 +1,10 @@
 """Windows of time series."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from unmask.app.kinds import channel_rows, look_under_own_masks, refuse_options_of_pictures
 from unmask.app.series_plots import series_panel
 from unmask.core import Batch, Context, Method, Recipe
 from unmask.core.assembly import Argument
@@ -14,7 +12,6 @@ from unmask.data.series import SeriesSource, open_series
 from unmask.data.series_card import SeriesCard, inspect_series
 from unmask.data.series_views import SeriesView
 from unmask.data.source import Source
-from unmask.evaluate.monitor import held_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,9 +67,7 @@ def check(card: SeriesCard, settings: dict[str, Any], where: dict[str, Any]) -> 
             f"{', '.join(card.constant)} of {card.origin} never changes in the training rows; name the other columns"
             " with --channels"
         )
-    for name, usual in (("fit", "crop"), ("smallest", 1)):
-        if where.get(name, usual) != usual:
-            raise ValueError(f"--{name} {where[name]} is about pictures; windows of time series are taken as they are")
+    refuse_options_of_pictures(where, "windows of time series are taken as they are")
 
 
 def training_view(method: Method, published: Recipe, settings: dict[str, Any], where: dict[str, Any]) -> SeriesView:
@@ -83,16 +78,7 @@ def evaluation_view(settings: dict[str, Any], where: dict[str, Any]) -> SeriesVi
     return SeriesView(settings["length"])
 
 
-def look(
-    method: Method,
-    batches: Iterable[Batch],
-    seed: int,
-    device: torch.device,
-    context: Context,
-    references: Iterable[Batch] | None,
-) -> dict[str, float]:
-    """The method's own terms on held-out windows, and what its features are like."""
-    return held_out(method, batches, seed, device, None, context, references)
+look = look_under_own_masks
 
 
 def draws(method: Method) -> bool:
@@ -101,21 +87,12 @@ def draws(method: Method) -> bool:
 
 
 def panel(method: Method, batch: Batch, card: SeriesCard, context: Context) -> "Figure":
-    """Raises ValueError where there is nothing to draw."""
-    if not draws(method):
-        raise ValueError(f"{type(method).__name__} says nothing of what it sees and predicts; there is nothing to draw")
     return series_panel(method, batch, card, context)
 
 
 def described(card: SeriesCard) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The card for a report: facts, and one row for every channel."""
     facts = asdict(card)
-    channels = zip(card.channels, card.minimum, card.maximum, card.mean, card.std, strict=True)
-    table = [
-        {"channel": name, "least": least, "most": most, "mean": mean, "std": std}
-        for name, least, most, mean, std in channels
-    ]
-    for name in ("channels", "minimum", "maximum", "mean", "std"):
-        facts.pop(name)
+    table = channel_rows(facts)
     facts["rows"] = {name: " + ".join(map(str, counts)) for name, counts in card.rows.items()}
     return facts, table

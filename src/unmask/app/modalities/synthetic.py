@@ -1,19 +1,16 @@
 """Pairs of vectors that equations give."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from unmask.app.kinds import look_under_own_masks, refuse_options_of_pictures
 from unmask.app.synthetic_plots import synthetic_panel
 from unmask.core import Batch, Context, Method, Recipe
 from unmask.core.assembly import Argument
 from unmask.data.source import Source
 from unmask.data.synthetic import KINDS, SyntheticSource, open_synthetic
 from unmask.data.synthetic_card import PairView, SyntheticCard, inspect_synthetic
-from unmask.evaluate.monitor import held_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,6 +62,7 @@ def check(card: SyntheticCard, settings: dict[str, Any], where: dict[str, Any]) 
         raise ValueError(
             f"features={settings['features']} and {card.origin} with {len(card.channels)} do not fit; leave it out"
         )
+    refuse_options_of_pictures(where, "samples are as the equations give them")
 
 
 def training_view(method: Method, published: Recipe, settings: dict[str, Any], where: dict[str, Any]) -> PairView:
@@ -75,16 +73,7 @@ def evaluation_view(settings: dict[str, Any], where: dict[str, Any]) -> PairView
     return PairView()
 
 
-def look(
-    method: Method,
-    batches: Iterable[Batch],
-    seed: int,
-    device: torch.device,
-    context: Context,
-    references: Iterable[Batch] | None,
-) -> dict[str, float]:
-    """The method's own terms on held-out samples, and what its features are like."""
-    return held_out(method, batches, seed, device, None, context, references)
+look = look_under_own_masks
 
 
 def draws(method: Method) -> bool:
@@ -93,9 +82,6 @@ def draws(method: Method) -> bool:
 
 
 def panel(method: Method, batch: Batch, card: SyntheticCard, context: Context) -> "Figure":
-    """Raises ValueError where there is nothing to draw."""
-    if not draws(method):
-        raise ValueError(f"{type(method).__name__} has nothing to compare with a theory; there is nothing to draw")
     return synthetic_panel(method, card)
 
 

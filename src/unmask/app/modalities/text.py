@@ -1,14 +1,13 @@
 """Passages of text."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from unmask.app.kinds import look_under_own_masks, refuse_options_of_pictures
 from unmask.app.text_plots import text_panel
 from unmask.core import Batch, Context, Method, Recipe
 from unmask.core.assembly import Argument
@@ -17,7 +16,6 @@ from unmask.data.text import TextSource, open_text
 from unmask.data.text_card import TextCard, inspect_text
 from unmask.data.text_files import holds_text
 from unmask.data.text_views import TextView
-from unmask.evaluate.monitor import held_out
 from unmask.train.checkpoint import write_atomically
 
 if TYPE_CHECKING:
@@ -41,6 +39,8 @@ def holds(spec: str | Path) -> bool:
 
 def open_data(spec: str | Path, where: dict[str, Any], settings: dict[str, Any]) -> TextSource:
     """The passages of the text that `spec` names, as long as the method's, in the tokens that it asks for."""
+    if where.get("channels"):
+        raise ValueError("--channels is about pictures and tables; passages of text are taken as they are")
     return open_text(spec, settings["length"], settings["tokenizer"], settings["vocabulary"])
 
 
@@ -75,9 +75,7 @@ def check(card: TextCard, settings: dict[str, Any], where: dict[str, Any]) -> No
         raise ValueError(
             f"vocabulary {settings['vocabulary']} is smaller than the tokenizer's {card.vocabulary}; leave it out"
         )
-    for name, usual in (("fit", "crop"), ("smallest", 1), ("channels", None)):
-        if where.get(name, usual) != usual:
-            raise ValueError(f"--{name} {where[name]} is about pictures; passages of text are taken as they are")
+    refuse_options_of_pictures(where, "passages of text are taken as they are")
 
 
 def training_view(method: Method, published: Recipe, settings: dict[str, Any], where: dict[str, Any]) -> TextView:
@@ -88,16 +86,7 @@ def evaluation_view(settings: dict[str, Any], where: dict[str, Any]) -> TextView
     return TextView(settings["length"])
 
 
-def look(
-    method: Method,
-    batches: Iterable[Batch],
-    seed: int,
-    device: torch.device,
-    context: Context,
-    references: Iterable[Batch] | None,
-) -> dict[str, float]:
-    """The method's own terms on held-out passages, and what its features are like."""
-    return held_out(method, batches, seed, device, None, context, references)
+look = look_under_own_masks
 
 
 def draws(method: Method) -> bool:
@@ -106,9 +95,6 @@ def draws(method: Method) -> bool:
 
 
 def panel(method: Method, batch: Batch, card: TextCard, context: Context) -> "Figure":
-    """Raises ValueError where there is nothing to draw."""
-    if not draws(method):
-        raise ValueError(f"{type(method).__name__} says nothing of what it sees and predicts; there is nothing to draw")
     return text_panel(method, batch, card, context)
 
 

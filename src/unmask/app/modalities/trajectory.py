@@ -1,12 +1,12 @@
 """Windows of recorded control: states and the actions that followed them."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unmask.app.kinds import channel_rows, look_under_own_masks, refuse_options_of_pictures
 from unmask.app.series_plots import curves
 from unmask.core import Batch, Context, Method, Recipe
 from unmask.core.assembly import Argument
@@ -14,7 +14,6 @@ from unmask.data.recording import CONTROLLERS
 from unmask.data.source import Source
 from unmask.data.trajectories import TrajectorySource, open_trajectories
 from unmask.data.trajectory_card import TrajectoryCard, TrajectoryView, inspect_trajectories
-from unmask.evaluate.monitor import held_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,9 +70,7 @@ def check(card: TrajectoryCard, settings: dict[str, Any], where: dict[str, Any])
     """Raises ValueError where no action ever changes, and for what is asked of pictures only."""
     if set(card.channels[card.states :]) <= set(card.constant):
         raise ValueError(f"no action of {card.origin} ever changes; there is nothing to learn of how to act")
-    for name, usual in (("fit", "crop"), ("smallest", 1)):
-        if where.get(name, usual) != usual:
-            raise ValueError(f"--{name} {where[name]} is about pictures; windows of recordings are taken as they are")
+    refuse_options_of_pictures(where, "windows of recordings are taken as they are")
 
 
 def training_view(method: Method, published: Recipe, settings: dict[str, Any], where: dict[str, Any]) -> TrajectoryView:
@@ -84,16 +81,7 @@ def evaluation_view(settings: dict[str, Any], where: dict[str, Any]) -> Trajecto
     return TrajectoryView()
 
 
-def look(
-    method: Method,
-    batches: Iterable[Batch],
-    seed: int,
-    device: torch.device,
-    context: Context,
-    references: Iterable[Batch] | None,
-) -> dict[str, float]:
-    """The method's own terms on held-out windows, what its features are like, and kNN where episodes have classes."""
-    return held_out(method, batches, seed, device, None, context, references)
+look = look_under_own_masks
 
 
 def draws(method: Method) -> bool:
@@ -102,9 +90,7 @@ def draws(method: Method) -> bool:
 
 
 def panel(method: Method, batch: Batch, card: TrajectoryCard, context: Context) -> "Figure":
-    """The first states and actions of every window, that change. Raises ValueError where there is nothing to draw."""
-    if not draws(method):
-        raise ValueError(f"{type(method).__name__} says nothing of what it sees and predicts; there is nothing to draw")
+    """The first states and actions of every window, that change."""
     moving = [i for i, name in enumerate(card.channels) if name not in card.constant]
     states, actions = ([i for i in moving if (i >= card.states) == later] for later in (False, True))
     shown = states[: DRAWN[0]] + actions[: DRAWN[1]]
@@ -114,9 +100,4 @@ def panel(method: Method, batch: Batch, card: TrajectoryCard, context: Context) 
 def described(card: TrajectoryCard) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The card for a report: facts, and one row for every channel."""
     facts = asdict(card)
-    names = ("minimum", "maximum", "mean", "std")
-    columns = [facts.pop(name) for name in ("channels", *names)]
-    table = [
-        dict(zip(("channel", "least", "most", "mean", "std"), row, strict=True)) for row in zip(*columns, strict=True)
-    ]
-    return facts, table
+    return facts, channel_rows(facts)

@@ -1,12 +1,11 @@
 """Clips of videos."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from unmask.app.kinds import channel_rows, look_under_random_masks
 from unmask.app.modalities.image import default_sizes, few_words
 from unmask.app.video_plots import video_panel
 from unmask.core import Batch, Context, Method, Recipe
@@ -15,9 +14,7 @@ from unmask.data.source import Source
 from unmask.data.video import VideoSource, open_video
 from unmask.data.video_card import VideoCard, inspect_videos
 from unmask.data.video_views import VideoView
-from unmask.evaluate.monitor import held_out
 from unmask.evaluate.trivial_videos import guessed_videos
-from unmask.parts.masks.random import RandomMask
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +27,6 @@ USAGE = (
     "view {run} {data}",
 )
 INPUT = ("video", "[b c t h w], standardised by `run.card.scaled(values)`")
-RATIO = 0.75  # of the random masks under which all methods are looked at
 
 
 def open_data(spec: str | Path, where: dict[str, Any], settings: dict[str, Any]) -> Source:
@@ -84,16 +80,7 @@ def evaluation_view(settings: dict[str, Any], where: dict[str, Any]) -> VideoVie
     return VideoView(settings["frames"], settings["stride"], settings["image_size"], smallest=where["smallest"])
 
 
-def look(
-    method: Method,
-    batches: Iterable[Batch],
-    seed: int,
-    device: torch.device,
-    context: Context,
-    references: Iterable[Batch] | None,
-) -> dict[str, float]:
-    """Held-out numbers; what a masked method predicts is measured under plain random masks, the same for all."""
-    return held_out(method, batches, seed, device, RandomMask(RATIO), context, references, guessed_videos)
+look = partial(look_under_random_masks, guess=guessed_videos)
 
 
 def draws(method: Method) -> bool:
@@ -102,18 +89,14 @@ def draws(method: Method) -> bool:
 
 
 def panel(method: Method, batch: Batch, card: VideoCard, context: Context) -> "Figure":
-    """Raises ValueError where there is nothing to draw."""
-    if not draws(method):
-        raise ValueError(f"{type(method).__name__} predicts no hidden cubes; there is nothing to draw")
     return video_panel(method, batch, card, context)
 
 
 def described(card: VideoCard) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The card for a report: facts, and one row for every channel."""
     facts = asdict(card)
-    columns = ("channels", "minimum", "maximum", "mean", "std")
-    rows = zip(*(facts.pop(name) for name in columns), strict=True)
+    table = channel_rows(facts)
     low, middle, high = (f"{height}x{width}" for height, width in facts.pop("sizes"))
     facts |= {"sizes": f"{low} to {high}, median {middle}", "unreadable": few_words(card.unreadable)}
     facts |= {"shortened": few_words(card.shortened), "still": few_words(dict.fromkeys(card.still, "never changes"))}
-    return facts, [dict(zip(("channel", "least", "most", "mean", "std"), row, strict=True)) for row in rows]
+    return facts, table

@@ -1,12 +1,10 @@
 """Volumes, such as magnetic resonance images."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from unmask.app.kinds import channel_rows, look_under_own_masks, refuse_options_of_pictures
 from unmask.app.volume_plots import volume_panel
 from unmask.core import Batch, Context, Method, Recipe
 from unmask.core.assembly import Argument
@@ -14,7 +12,6 @@ from unmask.data.source import Source
 from unmask.data.volumes import NOUN, open_volumes
 from unmask.data.volumes_card import VolumesCard, inspect_volumes
 from unmask.data.volumes_views import VolumeView
-from unmask.evaluate.monitor import held_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,9 +65,7 @@ def settings_of_data(card: VolumesCard, known: dict[str, Argument], settings: di
 
 def check(card: VolumesCard, settings: dict[str, Any], where: dict[str, Any]) -> None:
     """Raises ValueError for what is asked of pictures only."""
-    for name, usual in (("fit", "crop"), ("smallest", 1)):
-        if where.get(name, usual) != usual:
-            raise ValueError(f"--{name} {where[name]} is about pictures; boxes of volumes are set by volume_size")
+    refuse_options_of_pictures(where, "boxes of volumes are set by volume_size")
 
 
 def training_view(method: Method, published: Recipe, settings: dict[str, Any], where: dict[str, Any]) -> VolumeView:
@@ -87,16 +82,7 @@ def _sides(settings: dict[str, Any]) -> tuple[int, int, int]:
     return i, j, k
 
 
-def look(
-    method: Method,
-    batches: Iterable[Batch],
-    seed: int,
-    device: torch.device,
-    context: Context,
-    references: Iterable[Batch] | None,
-) -> dict[str, float]:
-    """The method's own terms on held-out volumes, and what its features are like."""
-    return held_out(method, batches, seed, device, None, context, references)
+look = look_under_own_masks
 
 
 def draws(method: Method) -> bool:
@@ -105,18 +91,14 @@ def draws(method: Method) -> bool:
 
 
 def panel(method: Method, batch: Batch, card: VolumesCard, context: Context) -> "Figure":
-    """Raises ValueError where there is nothing to draw."""
-    if not draws(method):
-        raise ValueError(f"{type(method).__name__} says nothing of what it sees and predicts; there is nothing to draw")
     return volume_panel(method, batch, context)
 
 
 def described(card: VolumesCard) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The card for a report: facts, and one row for every channel."""
     facts = asdict(card)
-    columns = zip(card.channels, card.minimum, card.maximum, card.mean, card.std, strict=True)
-    table = [dict(zip(("channel", "least", "most", "mean", "std"), row, strict=True)) for row in columns]
-    for name in ("channels", "minimum", "maximum", "mean", "std", "sizes", "spacings"):
-        facts.pop(name)
+    table = channel_rows(facts)
+    facts.pop("sizes")
+    facts.pop("spacings")
     low, middle, high = ("x".join(map(str, size)) for size in card.sizes)
     return {"origin": facts.pop("origin"), "sizes": f"{low} to {high}, median {middle}", **facts}, table
