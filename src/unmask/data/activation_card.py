@@ -1,21 +1,20 @@
 """ActivationCard: what a set of activations is, measured once and kept with every run that trained on it."""
 
-import dataclasses
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from unmask.data.activations import ActivationSource, ActivationSubset
+from unmask.data.card_json import JsonCard
+from unmask.data.card_text import laid_out
 from unmask.data.source import Source
 
 MEASURED = 32768  # rows, evenly spaced, whose statistics are taken
 
 
 @dataclass(frozen=True)
-class ActivationCard:
+class ActivationCard(JsonCard):
     """Counts of all rows, and statistics of the `measured` ones.
 
     norm, norm_std: of the vectors' lengths. mean_norm: length of the mean vector. std: of all numbers about the mean
@@ -48,19 +47,6 @@ class ActivationCard:
     def check_uniform(self) -> None:
         """All rows of one source have one width."""
 
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal card."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, facts: str | Mapping) -> "ActivationCard":
-        """From the text of `to_json` or from the dictionary that it describes."""
-        found: dict[str, Any] = dict(json.loads(facts) if isinstance(facts, str) else facts)
-        strange = set(found) - {f.name for f in dataclasses.fields(cls)}
-        if strange:
-            raise ValueError(f"data card has the unknown entry {min(strange)!r}; it is of another version")
-        return cls(**{**found, "classes": tuple(found["classes"])})
-
     def to_text(self, view: Any = None, estimate: str | None = None) -> str:
         """The card for people. view: the training view, which says what it would do. estimate: e.g. of the time."""
         parts = ", ".join(f"{name} {count:,}" for name, count in self.splits.items())
@@ -78,12 +64,7 @@ class ActivationCard:
             ),
             ("unusable", f"{len(self.unreadable)} of {self.measured:,} measured" + (f": {bad}" if bad else "")),
         ]
-        if view is not None:
-            head += [("training" if i == 0 else "", line) for i, line in enumerate(view.sentences(self))]
-        if estimate:
-            head.append(("estimate", estimate))
-        head.append(("fingerprint", self.fingerprint[:16]))
-        return "\n".join(f"{name:<12} {text}" for name, text in head)
+        return laid_out(self, head, view, estimate)
 
 
 def inspect_activations(source: Source, most: int | None = MEASURED) -> ActivationCard:

@@ -1,10 +1,7 @@
 """DataCard: what a data set is, measured once and kept with every run that trained on it."""
 
-import dataclasses
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,6 +10,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from unmask.data.card_json import JsonCard
 from unmask.data.jpeg import Jpeg
 from unmask.data.moments import Moments
 from unmask.data.order import order
@@ -29,7 +27,7 @@ class MixedPictures(ValueError):
 
 
 @dataclass(frozen=True)
-class DataCard:
+class DataCard(JsonCard):
     """Counts of the whole data set, statistics of the `measured` pictures in the units of the files.
 
     channels, dtype: of most pictures. kinds: how many of the measured pictures are of which kind.
@@ -120,22 +118,6 @@ class DataCard:
             if abs(seen - mean) > sigmas * std or spread > sigmas * std or std > sigmas * spread:
                 found.append(f"{name} has mean {seen:.4g} and std {spread:.4g}, not {mean:.4g} and {std:.4g}")
         return found
-
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal card."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str | Mapping) -> "DataCard":
-        """From the text of `to_json` or from the dictionary that it describes."""
-        found = dict(json.loads(text) if isinstance(text, str) else text)
-        unknown = set(found) - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise ValueError(f"data card has the unknown entry {sorted(unknown)[0]!r}; it is of another version")
-        for key in ("classes", "channels", "minimum", "maximum", "mean", "std"):
-            found[key] = tuple(found[key])
-        found["sizes"] = tuple(tuple(size) for size in found["sizes"])
-        return cls(**found)
 
     def to_text(self, view=None, estimate: str | None = None) -> str:
         """The card for people. view: the training view, which says what it would do. estimate: e.g. of the time."""

@@ -1,5 +1,6 @@
 """The data card as aligned text."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from unmask.data.card import DataCard
@@ -27,13 +28,19 @@ def card_text(card: DataCard, view=None, estimate: str | None = None) -> str:
         rows.append(("missing", f"{card.missing:.2%} of the pixels (not a number, or no data)"))
     rows.append(("duplicates", named_few(card.duplicates, "equals") or f"none among {card.measured:,}"))
     rows.append(("unreadable", named_few(card.unreadable, "") or f"none among {card.measured:,}"))
-    if view is not None:
-        rows += [("training" if i == 0 else "", line) for i, line in enumerate(view.sentences(card))]
-    if estimate:
-        rows.append(("estimate", estimate))
+    return laid_out(card, rows, view, estimate, statistics_table(card))
+
+
+def laid_out(card: Any, rows: list[tuple[str, str]], view: Any, estimate: str | None, table: Sequence[str] = ()) -> str:
+    """Named facts of any card, one a line, then what the view would do with the data, and a table.
+
+    view: the training view, if there is one. estimate: of the time that training takes.
+    """
+    training = [] if view is None else view.sentences(card)
+    rows = [*rows, *(("training" if i == 0 else "", line) for i, line in enumerate(training))]
+    rows += [("estimate", estimate)] if estimate else []
     rows.append(("fingerprint", card.fingerprint[:16]))
-    lines = [f"{name:<12} {text}" for name, text in rows]
-    return "\n".join([*lines, "", *statistics_table(card)])
+    return "\n".join([*(f"{name:<12} {text}" for name, text in rows), *(["", *table] if table else [])])
 
 
 def statistics_table(card: Any) -> list[str]:

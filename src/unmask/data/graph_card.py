@@ -1,8 +1,5 @@
 """GraphCard: what a set of graphs is, measured once and kept with every run that trained on it."""
 
-import dataclasses
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unmask.data.card_json import card_from
+from unmask.data.card_json import JsonCard
+from unmask.data.card_text import laid_out
 from unmask.data.graph import MOST_DEGREE, whole_source
 from unmask.data.graph_files import Graph
 from unmask.data.picture import Unreadable
@@ -26,7 +24,7 @@ SCALINGS = {
 
 
 @dataclass(frozen=True)
-class GraphCard:
+class GraphCard(JsonCard):
     """Counts, and statistics of the training graphs.
 
     channels, widths: what the features of a node are made of, and how many numbers each block has. scaling: of every
@@ -93,15 +91,6 @@ class GraphCard:
     def check_uniform(self) -> None:
         """All graphs of one source have nodes of one kind."""
 
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal card."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str | Mapping) -> "GraphCard":
-        """From the text of `to_json` or from the dictionary that it describes."""
-        return card_from(cls, text)
-
     def to_text(self, view=None, estimate: str | None = None) -> str:
         """The card for people. view: the training view, which says what it would do. estimate: e.g. of the time."""
         rows = [("data", self.origin), ("graphs", f"{self.count:,}")]
@@ -121,12 +110,7 @@ class GraphCard:
         rows.append(("splits", ", ".join(f"{name} {count:,}" for name, count in self.splits.items()) or "none"))
         for i, (name, reason) in enumerate(list(self.unreadable.items())[:MOST_ROWS]):
             rows.append((f"unusable {len(self.unreadable)}" if i == 0 else "", f"{name} {reason}"))
-        if view is not None:
-            rows += [("training" if i == 0 else "", line) for i, line in enumerate(view.sentences(self))]
-        if estimate:
-            rows.append(("estimate", estimate))
-        rows.append(("fingerprint", self.fingerprint[:16]))
-        return "\n".join(f"{name:<12} {text}" for name, text in rows)
+        return laid_out(self, rows, view, estimate)
 
 
 def _spread(found: tuple[int, int, int], count: int) -> str:

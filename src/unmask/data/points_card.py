@@ -1,14 +1,12 @@
 """PointsCard: what a set of point clouds is, measured once and kept with every run that trained on it."""
 
-import dataclasses
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from unmask.data.card_text import byte_words, class_words, named_few, statistics_table
+from unmask.data.card_json import JsonCard
+from unmask.data.card_text import byte_words, class_words, laid_out, named_few, statistics_table
 from unmask.data.cloud import AXES, Cloud
 from unmask.data.moments import Moments
 from unmask.data.names import SPLITS
@@ -21,7 +19,7 @@ Three = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class PointsCard:
+class PointsCard(JsonCard):
     """Counts of the whole data set, the rest of the `measured` clouds, in the units of the files.
 
     points: least, median and most of a cloud. extents: the same of the diagonal of the box around it. minimum ... std:
@@ -50,19 +48,6 @@ class PointsCard:
     def check_uniform(self) -> None:
         """Clouds of any size fit together: the same number of points is drawn of each."""
 
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal card."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str | Mapping) -> "PointsCard":
-        """From the text of `to_json` or from the dictionary that it describes."""
-        found = dict(json.loads(text) if isinstance(text, str) else text)
-        unknown = set(found) - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise ValueError(f"data card has the unknown entry {sorted(unknown)[0]!r}; it is of another version")
-        return cls(**found | {name: tuple(value) for name, value in found.items() if isinstance(value, list)})
-
     def to_text(self, view=None, estimate: str | None = None) -> str:
         """The card for people. view: the training view, which says what it would do. estimate: e.g. of the time."""
         rows = [
@@ -81,12 +66,7 @@ class PointsCard:
             rows.append(("lost", named_few(words, "has")))
         rows.append(("duplicates", named_few(self.duplicates, "equals") or f"none among {self.measured:,}"))
         rows.append(("unreadable", named_few(self.unreadable, "") or f"none among {self.measured:,}"))
-        if view is not None:
-            rows += [("training" if i == 0 else "", line) for i, line in enumerate(view.sentences(self))]
-        if estimate:
-            rows.append(("estimate", estimate))
-        rows.append(("fingerprint", self.fingerprint[:16]))
-        return "\n".join([*(f"{name:<12} {text}" for name, text in rows), "", *statistics_table(self)])
+        return laid_out(self, rows, view, estimate, statistics_table(self))
 
 
 def inspect_points(source: Source, limit: int | None = MEASURED) -> PointsCard:

@@ -1,9 +1,6 @@
 """RasterCard: what a set of rasters is, measured once and kept with every run that trained on it."""
 
-import dataclasses
-import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +9,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from unmask.data.card_json import card_from
+from unmask.data.card_json import JsonCard
+from unmask.data.card_text import laid_out
 from unmask.data.moments import Moments
 from unmask.data.order import order
 from unmask.data.picture import Picture, Unreadable
@@ -25,7 +23,7 @@ DATES = 4
 
 
 @dataclass(frozen=True)
-class RasterCard:
+class RasterCard(JsonCard):
     """Counts of the windows, and statistics of the measured ones in the units of the files.
 
     places: how many. tile: side of a window in pixels. used: share of the pixels that lie in one. dates: least, median
@@ -85,15 +83,6 @@ class RasterCard:
     def check_uniform(self) -> None:
         """All windows have one size; other bands are refused one by one."""
 
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal card."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str | Mapping) -> "RasterCard":
-        """From the text of `to_json` or from the dictionary that it describes."""
-        return card_from(cls, text)
-
     def to_text(self, view=None, estimate: str | None = None) -> str:
         """The card for people. view: the training view, which says what it would do. estimate: e.g. of the time."""
         least, middle, most = self.dates
@@ -112,12 +101,7 @@ class RasterCard:
         rows += [("constant", ", ".join(self.constant))] * bool(self.constant)
         for i, (name, reason) in enumerate(list(self.unreadable.items())[:MOST_ROWS]):
             rows.append((f"unusable {len(self.unreadable)}" if i == 0 else "", f"{name} {reason}"))
-        if view is not None:
-            rows += [("training" if i == 0 else "", line) for i, line in enumerate(view.sentences(self))]
-        if estimate:
-            rows.append(("estimate", estimate))
-        rows.append(("fingerprint", self.fingerprint[:16]))
-        return "\n".join([*(f"{name:<12} {text}" for name, text in rows), "", *self._table()])
+        return laid_out(self, rows, view, estimate, self._table())
 
     def _table(self) -> list[str]:
         width = max(7, *(len(name) for name in self.channels))

@@ -1,17 +1,19 @@
 """SeriesCard: what a set of time series is, measured once and kept with every run that trained on it."""
 
-import dataclasses
 import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unmask.data.card_json import JsonCard
+from unmask.data.card_text import laid_out
 from unmask.data.series import PARTS, whole_series
 from unmask.data.source import Source
 
@@ -19,7 +21,7 @@ MOST_ROWS = 12  # of channels and series before the rest is counted
 
 
 @dataclass(frozen=True)
-class SeriesCard:
+class SeriesCard(JsonCard):
     """Counts of the windows, and statistics of the training rows alone, in the units of the files.
 
     count: windows trained on. length, horizon: rows of a window, and those to forecast. splits: windows of every part.
@@ -67,20 +69,10 @@ class SeriesCard:
     def check_uniform(self) -> None:
         """All windows of one source have the same channels and length."""
 
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal card."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
     @classmethod
-    def from_json(cls, text: str | Mapping) -> "SeriesCard":
-        """From the text of `to_json` or from the dictionary that it describes."""
+    def from_json(cls, text: str | Mapping[str, Any]) -> "SeriesCard":
         found = dict(json.loads(text) if isinstance(text, str) else text)
-        unknown = set(found) - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise ValueError(f"data card has the unknown entry {sorted(unknown)[0]!r}; it is of another version")
-        found |= {name: tuple(found[name]) for name in ("channels", "minimum", "maximum", "mean", "std", "published")}
-        found["rows"] = {name: tuple(counts) for name, counts in found["rows"].items()}
-        return cls(**found)
+        return super().from_json(found | {"rows": {name: tuple(counts) for name, counts in found["rows"].items()}})
 
     def to_text(self, view=None, estimate: str | None = None) -> str:
         """The card for people. view: the training view, which says what it would do. estimate: e.g. of the time."""
@@ -99,13 +91,7 @@ class SeriesCard:
         head.append(("missing", lost or "none"))
         if self.constant:
             head.append(("constant", ", ".join(self.constant)))
-        if view is not None:
-            head += [("training" if i == 0 else "", line) for i, line in enumerate(view.sentences(self))]
-        if estimate:
-            head.append(("estimate", estimate))
-        head.append(("fingerprint", self.fingerprint[:16]))
-        lines = [f"{name:<12} {text}" for name, text in head]
-        return "\n".join([*lines, "", *self._table()])
+        return laid_out(self, head, view, estimate, self._table())
 
     def _table(self) -> list[str]:
         width = max(7, *(len(name) for name in self.channels[:MOST_ROWS]))

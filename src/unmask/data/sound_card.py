@@ -1,17 +1,14 @@
 """SoundCard: what a set of sounds is, measured once and kept with every run that trained on it."""
 
-import dataclasses
-import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from unmask.data.card_text import byte_words, class_words, named_few, statistics_table
+from unmask.data.card_json import JsonCard
+from unmask.data.card_text import byte_words, class_words, laid_out, named_few, statistics_table
 from unmask.data.filterbank import filterbank, resampled, silent_bands
 from unmask.data.moments import Moments
 from unmask.data.order import order
@@ -25,7 +22,7 @@ USUAL = 0.9  # share of the sounds that are as long as `seconds[2]` or shorter
 
 
 @dataclass(frozen=True)
-class SoundCard:
+class SoundCard(JsonCard):
     """Counts of the whole data set, the rest of the `measured` sounds.
 
     rate: most sounds have it, others are brought to it. rates, layouts: sounds by samples a second, and by channels.
@@ -74,22 +71,6 @@ class SoundCard:
     def check_uniform(self) -> None:
         """Spectrograms of one set always fit together: every one is cut or filled up to the same length."""
 
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal card."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str | Mapping) -> "SoundCard":
-        """From the text of `to_json` or from the dictionary that it describes."""
-        given = json.loads(text) if isinstance(text, str) else text
-        found: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
-        }
-        unknown = set(found) - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise ValueError(f"data card has the unknown entry {sorted(unknown)[0]!r}; it is of another version")
-        return cls(**found)
-
     def to_text(self, view=None, estimate: str | None = None) -> str:
         """The card for people. view: the training view, which says what it would do. estimate: e.g. of the time."""
         least, median, usual, most = self.seconds
@@ -110,12 +91,7 @@ class SoundCard:
         if self.shortened:
             rows.append(("shortened", named_few(self.shortened, "")))
         rows.append(("unreadable", named_few(self.unreadable, "") or f"none among {self.measured:,}"))
-        if view is not None:
-            rows += [("training" if i == 0 else "", line) for i, line in enumerate(view.sentences(self))]
-        if estimate:
-            rows.append(("estimate", estimate))
-        rows.append(("fingerprint", self.fingerprint[:16]))
-        return "\n".join([*(f"{name:<12} {text}" for name, text in rows), "", *statistics_table(self)])
+        return laid_out(self, rows, view, estimate, statistics_table(self))
 
 
 def inspect_sounds(source: Source, limit: int | None = MEASURED) -> SoundCard:

@@ -1,23 +1,21 @@
 """SyntheticCard: what equations say of their samples exactly, and what the samples themselves say."""
 
-import dataclasses
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from unmask.core import Batch
+from unmask.data.card_json import JsonCard
+from unmask.data.card_text import laid_out
 from unmask.data.source import Source
 from unmask.data.synthetic import whole_equations
 from unmask.data.values import FixedView
 
 
 @dataclass(frozen=True)
-class SyntheticCard:
+class SyntheticCard(JsonCard):
     """Of every feature: covariance of both vectors, regression coefficient and variances, exact and in the samples."""
 
     origin: str
@@ -43,27 +41,11 @@ class SyntheticCard:
         """The values as they are: the theory is about their scales."""
         return values
 
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal card."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str | Mapping) -> "SyntheticCard":
-        """From the text of `to_json` or from the dictionary that it describes."""
-        found: dict[str, Any] = dict(json.loads(text) if isinstance(text, str) else text)
-        entries: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in found.items()}
-        return cls(**entries)
-
     def to_text(self, view=None, estimate: str | None = None) -> str:
         """The card for people."""
         head = [("data", self.origin), ("samples", f"{self.count:,} pairs of {len(self.channels)} features")]
         if self.constant:
             head.append(("constant", ", ".join(self.constant)))
-        if view is not None:
-            head.append(("training", "pairs as their equations give them, in an order that the seed decides"))
-        if estimate:
-            head.append(("estimate", estimate))
-        head.append(("fingerprint", self.fingerprint[:16]))
         columns = ("covariance", "coefficient", "variance", "in the samples: covariance", "coefficient")
         width = max(7, *(len(name) for name in self.channels))
         table = [f"{'feature':<{width}} " + " ".join(f"{name:>12}" for name in columns)]
@@ -79,7 +61,7 @@ class SyntheticCard:
         for name, *numbers in rows:
             cells = [f"{n:>{max(12, len(title))}.4f}" for n, title in zip(numbers, columns, strict=True)]
             table.append(f"{name:<{width}} " + " ".join(cells))
-        return "\n".join([*(f"{name:<12} {text}" for name, text in head), "", *table])
+        return laid_out(self, head, view, estimate, table)
 
 
 def inspect_synthetic(source: Source) -> SyntheticCard:
@@ -107,3 +89,7 @@ class PairView(FixedView):
 
     def __call__(self, sample: Float[Tensor, "2 d"], card: SyntheticCard, target: None = None) -> Batch:
         return {"vector": sample[0], "partner": sample[1]}
+
+    def sentences(self, card: SyntheticCard) -> list[str]:
+        """What training does with the samples."""
+        return ["pairs as their equations give them, in an order that the seed decides"]

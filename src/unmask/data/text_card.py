@@ -1,7 +1,5 @@
 """TextCard: what a set of texts is, measured once and kept, with its tokenizer, in every run that trained on it."""
 
-import dataclasses
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from unmask.data.card_json import JsonCard
+from unmask.data.card_text import laid_out
 from unmask.data.picture import Unreadable
 from unmask.data.source import Source
 from unmask.data.text import whole_text
@@ -20,7 +20,7 @@ LISTED = 3  # names given of a long list
 
 
 @dataclass(frozen=True)
-class TextCard:
+class TextCard(JsonCard):
     """Counts of the passages that are trained on.
 
     length: most tokens of a passage, its frame included. vocabulary: tokens that the tokenizer knows. parts, documents:
@@ -57,19 +57,6 @@ class TextCard:
     def check_uniform(self) -> None:
         """Passages are padded to one length."""
 
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal card."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str | Mapping) -> "TextCard":
-        """From the text of `to_json` or from the dictionary that it describes."""
-        found = dict(json.loads(text) if isinstance(text, str) else text)
-        unknown = set(found) - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise ValueError(f"data card has the unknown entry {sorted(unknown)[0]!r}; it is of another version")
-        return cls(**{**found, "sizes": tuple(found["sizes"])})
-
     def to_text(self, view=None, estimate: str | None = None) -> str:
         """The card for people. view: the training view, which says what it would do. estimate: e.g. of the time."""
         low, middle, high = self.sizes
@@ -84,12 +71,7 @@ class TextCard:
             ("unreadable", _few(self.unreadable)),
             ("duplicates", _few(self.duplicates)),
         ]
-        if view is not None:
-            head += [("training" if i == 0 else "", line) for i, line in enumerate(view.sentences(self))]
-        if estimate:
-            head.append(("estimate", estimate))
-        head.append(("fingerprint", self.fingerprint[:16]))
-        return "\n".join(f"{name:<12} {text}" for name, text in head)
+        return laid_out(self, head, view, estimate)
 
 
 def inspect_text(source: Source) -> TextCard:

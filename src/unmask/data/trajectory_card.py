@@ -1,8 +1,5 @@
 """TrajectoryCard: what recordings of control are, measured once and kept with every run that trained on them."""
 
-import dataclasses
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,6 +10,8 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from unmask.core import Batch
+from unmask.data.card_json import JsonCard
+from unmask.data.card_text import laid_out
 from unmask.data.source import Source
 from unmask.data.trajectories import PARTS, whole_trajectories
 from unmask.data.values import FixedView
@@ -21,7 +20,7 @@ MOST_ROWS = 12  # of channels and names before the rest is counted
 
 
 @dataclass(frozen=True)
-class TrajectoryCard:
+class TrajectoryCard(JsonCard):
     """Counts of windows and episodes, and statistics of the training episodes alone, in the units of the files.
 
     count: windows trained on. states: how many of the channels are states; the others are actions. episodes, steps: of
@@ -89,17 +88,6 @@ class TrajectoryCard:
     def check_uniform(self) -> None:
         """All windows of one source have the same channels and length."""
 
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal card."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str | Mapping) -> "TrajectoryCard":
-        """From the text of `to_json` or from the dictionary that it describes."""
-        found: dict[str, Any] = dict(json.loads(text) if isinstance(text, str) else text)
-        entries: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in found.items()}
-        return cls(**entries)
-
     def to_text(self, view: Any = None, estimate: str | None = None) -> str:
         """The card for people. view: the training view. estimate: e.g. of the time."""
         actions = len(self.channels) - self.states
@@ -119,12 +107,7 @@ class TrajectoryCard:
             head.append(("left out", f"{len(self.short)} short episode(s): {few}"))
         if self.constant:
             head.append(("constant", ", ".join(self.constant)))
-        if view is not None:
-            head.append(("training", "states (value - mean) / std, actions from -1 to 1 over their range"))
-        if estimate:
-            head.append(("estimate", estimate))
-        head.append(("fingerprint", self.fingerprint[:16]))
-        return "\n".join([*(f"{name:<12} {text}" for name, text in head), "", *self._table()])
+        return laid_out(self, head, view, estimate, self._table())
 
     def _table(self) -> list[str]:
         width = max(7, *(len(name) for name in self.channels))
@@ -182,3 +165,7 @@ class TrajectoryView(FixedView):
     def __call__(self, sample: Float32[np.ndarray, "t c"], card: TrajectoryCard, target: None = None) -> Batch:
         rows = card.scaled(torch.from_numpy(sample))
         return {"state": rows[:, : card.states], "action": rows[:, card.states :]}
+
+    def sentences(self, card: TrajectoryCard) -> list[str]:
+        """What training does with the windows of this card."""
+        return ["states (value - mean) / std, actions from -1 to 1 over their range"]

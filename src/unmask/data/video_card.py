@@ -1,9 +1,6 @@
 """VideoCard: what a set of videos is, measured once and kept with every run that trained on it."""
 
-import dataclasses
-import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +9,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from unmask.data.card_text import byte_words, class_words, named_few, size_words, statistics_table
+from unmask.data.card_json import JsonCard
+from unmask.data.card_text import byte_words, class_words, laid_out, named_few, size_words, statistics_table
 from unmask.data.moments import Moments
 from unmask.data.order import order
 from unmask.data.picture import RGB, Picture, Unreadable
@@ -27,7 +25,7 @@ Three = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class VideoCard:
+class VideoCard(JsonCard):
     """Counts of the whole data set, the rest of the `measured` videos.
 
     minimum ... std: per channel, over some frames of each. sizes: smallest, median and largest (height, width), each
@@ -76,22 +74,6 @@ class VideoCard:
     def check_uniform(self) -> None:
         """Clips of one set always fit together: every one is cut to the same size and length."""
 
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal card."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str | Mapping) -> "VideoCard":
-        """From the text of `to_json` or from the dictionary that it describes."""
-        found = dict(json.loads(text) if isinstance(text, str) else text)
-        unknown = set(found) - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise ValueError(f"data card has the unknown entry {sorted(unknown)[0]!r}; it is of another version")
-        for name, value in found.items():
-            if isinstance(value, list):
-                found[name] = tuple(tuple(part) if isinstance(part, list) else part for part in value)
-        return cls(**found)
-
     def to_text(self, view=None, estimate: str | None = None) -> str:
         """The card for people. view: the training view, which says what it would do. estimate: e.g. of the time."""
         rows = [
@@ -111,12 +93,7 @@ class VideoCard:
         if self.shortened:
             rows.append(("shortened", named_few(self.shortened, "")))
         rows.append(("unreadable", named_few(self.unreadable, "") or f"none among {self.measured:,}"))
-        if view is not None:
-            rows += [("training" if i == 0 else "", line) for i, line in enumerate(view.sentences(self))]
-        if estimate:
-            rows.append(("estimate", estimate))
-        rows.append(("fingerprint", self.fingerprint[:16]))
-        return "\n".join([*(f"{name:<12} {text}" for name, text in rows), "", *statistics_table(self)])
+        return laid_out(self, rows, view, estimate, statistics_table(self))
 
 
 def _counted(counts: dict[str, int]) -> str:

@@ -1,15 +1,13 @@
 """VolumesCard: what a set of volumes is, measured once and kept with every run that trained on it."""
 
-import dataclasses
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from unmask.data.card_text import byte_words, class_words, named_few, statistics_table
+from unmask.data.card_json import JsonCard
+from unmask.data.card_text import byte_words, class_words, laid_out, named_few, statistics_table
 from unmask.data.moments import Moments
 from unmask.data.names import SPLITS
 from unmask.data.order import order
@@ -23,7 +21,7 @@ Spacing = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class VolumesCard:
+class VolumesCard(JsonCard):
     """Counts of the whole data set, the rest of the `measured` volumes.
 
     sizes, spacings: least, median and most along each axis, each for itself, in voxels and millimetres. minimum ...
@@ -63,21 +61,6 @@ class VolumesCard:
         if len(volume.values) != len(self.channels):
             raise Unreadable(f"has {len(volume.values)} channel(s); the data set has {len(self.channels)}")
 
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal card."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str | Mapping) -> "VolumesCard":
-        """From the text of `to_json` or from the dictionary that it describes."""
-        found = dict(json.loads(text) if isinstance(text, str) else text)
-        unknown = set(found) - {f.name for f in dataclasses.fields(cls)}
-        if unknown:
-            raise ValueError(f"data card has the unknown entry {sorted(unknown)[0]!r}; it is of another version")
-        found |= {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
-        found |= {name: tuple(map(tuple, found[name])) for name in ("sizes", "spacings")}
-        return cls(**found)
-
     def to_text(self, view=None, estimate: str | None = None) -> str:
         """The card for people. view: the training view, which says what it would do. estimate: e.g. of the time."""
         rows = [
@@ -101,12 +84,7 @@ class VolumesCard:
             rows.append(("missing", f"{self.missing:.2%} of the voxels (not a number)"))
         rows.append(("duplicates", named_few(self.duplicates, "equals") or f"none among {self.measured:,}"))
         rows.append(("unreadable", named_few(self.unreadable, "") or f"none among {self.measured:,}"))
-        if view is not None:
-            rows += [("training" if i == 0 else "", line) for i, line in enumerate(view.sentences(self))]
-        if estimate:
-            rows.append(("estimate", estimate))
-        rows.append(("fingerprint", self.fingerprint[:16]))
-        return "\n".join([*(f"{name:<12} {text}" for name, text in rows), "", *statistics_table(self)])
+        return laid_out(self, rows, view, estimate, statistics_table(self))
 
 
 def _three(found: tuple, form: str) -> str:
