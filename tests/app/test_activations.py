@@ -25,20 +25,6 @@ def run(tmp_path_factory) -> tuple[Path, Path]:
     return data, folder / "run"
 
 
-@pytest.fixture
-def sentence(capsys):
-    """Checks that a call is refused, and returns what it says."""
-
-    def check(*arguments) -> str:
-        capsys.readouterr()
-        assert unmask(*arguments) != 0
-        said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("unmask: ")]
-        assert len(said) == 1
-        return said[0]
-
-    return check
-
-
 @works
 def test_a_run_holds_its_card_and_a_report_can_be_written(run):
     _, out = run

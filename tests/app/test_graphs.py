@@ -14,7 +14,7 @@ from unmask.app.graph_plots import layout, near, within
 from unmask.app.report import write_report
 from unmask.app.runs import load, read_card
 from unmask.data.graph_card import GraphCard
-from unmask.train.checkpoint import newest, state_hash
+from whole_run import ends_alike
 
 works = pytest.mark.works("graphmae")
 OPTIONS = ["--steps", 4, "--save-every", 2, "--monitor-every", 4, "--log-every", 1]
@@ -37,20 +37,6 @@ def many(tmp_path_factory) -> Path:
     return folder / "run"
 
 
-@pytest.fixture
-def sentence(capsys):
-    """Checks that a call is refused, and returns what it says."""
-
-    def check(*arguments) -> str:
-        capsys.readouterr()
-        assert unmask(*arguments) != 0
-        said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("unmask: ")]
-        assert len(said) == 1
-        return said[0]
-
-    return check
-
-
 @works
 @pytest.mark.parametrize(("kind", "width"), [("one", 12), ("many", 5)])
 def test_a_run_holds_its_card_numbers_and_pictures(kind, width, request):
@@ -69,13 +55,7 @@ def test_a_run_holds_its_card_numbers_and_pictures(kind, width, request):
 @pytest.mark.parametrize("kind", ["one", "many"])
 def test_a_run_taken_up_from_its_middle_ends_with_the_same_bits(kind, request, tmp_path):
     run = request.getfixturevalue(kind)
-    again = Path(shutil.copytree(run, tmp_path / "again"))
-    shutil.rmtree(again / "checkpoints" / "step-00000004")
-    assert unmask("resume", again, "--quiet") == 0
-    first, second = newest(run), newest(again)
-    assert second.step == 4
-    for name in first.sections:
-        assert state_hash(first.tensors(name)) == state_hash(second.tensors(name))
+    ends_alike(run, tmp_path / "again")
 
 
 def test_inspect_says_what_training_would_do(one, capsys):

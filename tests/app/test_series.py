@@ -13,7 +13,7 @@ from small_series import NETWORK, make_series, pretrain_series
 from unmask.app.report import write_report
 from unmask.app.runs import load, read_card
 from unmask.data.series_card import SeriesCard
-from unmask.train.checkpoint import newest, state_hash
+from whole_run import ends_alike
 
 works = pytest.mark.works("pits")
 
@@ -32,20 +32,6 @@ def run(tmp_path_factory, data) -> Path:
     return out
 
 
-@pytest.fixture
-def sentence(capsys):
-    """Checks that a call is refused, and returns what it says."""
-
-    def check(*arguments) -> str:
-        capsys.readouterr()
-        assert unmask(*arguments) != 0
-        said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("unmask: ")]
-        assert len(said) == 1
-        return said[0]
-
-    return check
-
-
 @works
 def test_a_run_holds_its_card_numbers_and_curves(run, data):
     card = read_card(run)
@@ -62,14 +48,7 @@ def test_a_run_holds_its_card_numbers_and_curves(run, data):
 @works
 @pytest.mark.usefixtures("without_drawing")
 def test_a_run_taken_up_from_its_middle_ends_with_the_same_bits(run, tmp_path):
-    again = Path(shutil.copytree(run, tmp_path / "again"))
-    shutil.rmtree(again / "checkpoints" / "step-00000004")
-    assert newest(again).step == 2
-    assert unmask("resume", again, "--quiet") == 0
-    first, second = newest(run), newest(again)
-    assert second.step == 4
-    for name in first.sections:
-        assert state_hash(first.tensors(name)) == state_hash(second.tensors(name))
+    ends_alike(run, tmp_path / "again")
 
 
 @pytest.mark.usefixtures("without_drawing")

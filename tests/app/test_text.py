@@ -13,7 +13,7 @@ from small_text import NETWORK, make_lines, make_text, pretrain_text, sentences
 from unmask.app.report import write_report
 from unmask.app.runs import load, read_card
 from unmask.data.text_card import TextCard
-from unmask.train.checkpoint import newest, state_hash
+from whole_run import ends_alike
 
 works = pytest.mark.works("bow_dpr")
 
@@ -30,20 +30,6 @@ def run(tmp_path_factory, data) -> Path:
     options = ["--steps", 4, "--save-every", 2, "--monitor-every", 4, "--log-every", 1]
     assert pretrain_text(data, out, *options) == 0
     return out
-
-
-@pytest.fixture
-def sentence(capsys):
-    """Checks that a call is refused, and returns what it says."""
-
-    def check(*arguments) -> str:
-        capsys.readouterr()
-        assert unmask(*arguments) != 0
-        said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("unmask: ")]
-        assert len(said) == 1
-        return said[0]
-
-    return check
 
 
 @works
@@ -64,13 +50,7 @@ def test_a_run_holds_its_tokenizer_numbers_and_pictures(run, data):
 @works
 @pytest.mark.usefixtures("without_drawing")
 def test_a_run_taken_up_from_its_middle_ends_with_the_same_bits(run, tmp_path):
-    again = Path(shutil.copytree(run, tmp_path / "again"))
-    shutil.rmtree(again / "checkpoints" / "step-00000004")
-    assert unmask("resume", again, "--quiet") == 0
-    first, second = newest(run), newest(again)
-    assert second.step == 4
-    for name in first.sections:
-        assert state_hash(first.tensors(name)) == state_hash(second.tensors(name))
+    ends_alike(run, tmp_path / "again")
 
 
 @pytest.mark.usefixtures("without_drawing")

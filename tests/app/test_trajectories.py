@@ -11,7 +11,7 @@ from small_run import unmask, without_drawing  # noqa: F401
 from small_trajectories import NETWORK, episode, make_recording, pretrain_trajectories
 from unmask.app.report import write_report
 from unmask.data.recording import save
-from unmask.train.checkpoint import newest, state_hash
+from whole_run import ends_alike
 
 works = pytest.mark.works("maskdp")
 
@@ -29,29 +29,10 @@ def run(tmp_path_factory, data):
     return out
 
 
-@pytest.fixture
-def sentence(capsys):
-    """Checks that a call is refused, and returns what it says."""
-
-    def check(*arguments) -> str:
-        capsys.readouterr()
-        assert unmask(*arguments) != 0
-        said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("unmask: ")]
-        assert len(said) == 1
-        return said[0]
-
-    return check
-
-
 @works
 @pytest.mark.usefixtures("without_drawing")
 def test_a_run_taken_up_from_its_middle_ends_with_the_same_bits(run, tmp_path):
-    again = shutil.copytree(run, tmp_path / "again")
-    shutil.rmtree(again / "checkpoints" / "step-00000004")
-    assert unmask("resume", again, "--quiet") == 0
-    first, second = newest(run), newest(again)
-    assert second.step == 4
-    assert all(state_hash(first.tensors(name)) == state_hash(second.tensors(name)) for name in first.sections)
+    ends_alike(run, tmp_path / "again")
 
 
 def test_inspect_says_what_training_would_do(data, capsys):

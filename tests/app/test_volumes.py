@@ -13,7 +13,7 @@ from small_volumes import NETWORK, ball, make_volumes, nifti, pretrain_volumes
 from unmask.app.report import write_report
 from unmask.app.runs import read_card
 from unmask.data.volumes_card import VolumesCard
-from unmask.train.checkpoint import newest, state_hash
+from whole_run import ends_alike
 
 works = pytest.mark.works("s3d_mae_medical")
 
@@ -32,20 +32,6 @@ def run(tmp_path_factory, data) -> Path:
     return out
 
 
-@pytest.fixture
-def sentence(capsys):
-    """Checks that a call is refused, and returns what it says."""
-
-    def check(*arguments) -> str:
-        capsys.readouterr()
-        assert unmask(*arguments) != 0
-        said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("unmask: ")]
-        assert len(said) == 1
-        return said[0]
-
-    return check
-
-
 @works
 def test_a_run_holds_its_card_numbers_and_pictures(run, data):
     card = read_card(run)
@@ -61,14 +47,7 @@ def test_a_run_holds_its_card_numbers_and_pictures(run, data):
 @works
 @pytest.mark.usefixtures("without_drawing")
 def test_a_run_taken_up_from_its_middle_ends_with_the_same_bits(run, tmp_path):
-    again = Path(shutil.copytree(run, tmp_path / "again"))
-    shutil.rmtree(again / "checkpoints" / "step-00000004")
-    assert newest(again).step == 2
-    assert unmask("resume", again, "--quiet") == 0
-    first, second = newest(run), newest(again)
-    assert second.step == 4
-    for name in first.sections:
-        assert state_hash(first.tensors(name)) == state_hash(second.tensors(name))
+    ends_alike(run, tmp_path / "again")
 
 
 def test_inspect_says_what_training_would_do(data, capsys):

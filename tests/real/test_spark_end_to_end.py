@@ -1,14 +1,13 @@
 """SparK on real photographs from the command line: trained, taken up again, looked at, measured."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from small_run import unmask, without_drawing  # noqa: F401
-from unmask.train.checkpoint import newest, state_hash
+from whole_run import ends_alike
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.works("spark")]
 NETWORK = ["--method", "spark", "--model", "resnet:8-12-16-24/1-1-1-1", "--set", "decoder_width=32"]
@@ -37,15 +36,7 @@ def test_training_was_measured_at_every_stage(run):
 @pytest.mark.usefixtures("without_drawing")
 def test_a_run_taken_up_from_its_middle_ends_with_the_same_bits(run, tmp_path):
     """Running statistics and the optimiser's state included."""
-    again = tmp_path / "again"
-    shutil.copytree(run, again)
-    shutil.rmtree(again / "checkpoints" / "step-00000004")
-    assert newest(again).step == 2
-    assert unmask("resume", again, "--quiet") == 0
-    first, second = newest(run), newest(again)
-    assert second.step == 4
-    for name in first.sections:
-        assert state_hash(first.tensors(name)) == state_hash(second.tensors(name))
+    ends_alike(run, tmp_path / "again")
 
 
 def test_a_run_can_be_drawn_and_measured(run, tmp_path, capsys):
