@@ -11,13 +11,14 @@ import torch
 from small_graphs import make_graph, make_graphs, ring
 from unmask.core import check_batch
 from unmask.data.evaluation import evaluation_batches
-from unmask.data.graph import open_graphs, whole_source
+from unmask.data.graph import GraphSource, open_graphs
 from unmask.data.graph_card import GraphCard, inspect_graphs
 from unmask.data.graph_files import graph_of
 from unmask.data.graph_views import GraphView
 from unmask.data.picture import Unreadable
 from unmask.data.source import Source
 from unmask.data.stream import TrainingStream
+from unmask.data.values import whole_of
 
 
 def alone(path, count: int = 5, **arrays) -> None:
@@ -222,7 +223,7 @@ def test_mistakes_get_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="nodes with 2 and 3 attributes"):
         open_graphs(tmp_path / "mixed")
     with pytest.raises(TypeError, match="pictures, not graphs"):
-        whole_source(Source("somewhere", []))
+        whole_of(Source("somewhere", []), GraphSource)
     assert "shape (3, 2)" in graph_of(np.zeros((3, 2), int), 4).fault
 
 

@@ -12,12 +12,13 @@ from small_rasters import bands, make_scenes, write_geo, write_plain
 from unmask.core import check_batch
 from unmask.data.evaluation import evaluation_batches
 from unmask.data.picture import Unreadable
-from unmask.data.raster import open_rasters, whole_rasters
+from unmask.data.raster import RasterSource, open_rasters
 from unmask.data.raster_card import RasterCard, inspect_rasters
 from unmask.data.raster_files import moment_of, name_and_moment
 from unmask.data.raster_views import RasterView
 from unmask.data.source import Source
 from unmask.data.stream import TrainingStream
+from unmask.data.values import whole_of
 
 
 @pytest.fixture
@@ -264,7 +265,7 @@ def test_mistakes_get_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="none of 1 places of"):
         open_rasters(tmp_path / "bad", 8)
     with pytest.raises(TypeError, match="pictures, not scenes"):
-        whole_rasters(Source("somewhere", []))
+        whole_of(Source("somewhere", []), RasterSource)
 
 
 def test_changed_values_change_the_fingerprint_also_of_a_part(tmp_path):

@@ -9,13 +9,13 @@ from unmask.core import check_batch
 from unmask.data.evaluation import evaluation_batches
 from unmask.data.loading import TooManyUnreadable
 from unmask.data.picture import Unreadable
-from unmask.data.series import borders, open_series, whole_series
+from unmask.data.series import SeriesSource, borders, open_series
 from unmask.data.series_card import SeriesCard, inspect_series
 from unmask.data.series_files import read_tables
 from unmask.data.series_views import SeriesView
 from unmask.data.source import Source
 from unmask.data.stream import TrainingStream
-from unmask.data.values import ValueSubset
+from unmask.data.values import ValueSubset, whole_of
 
 
 def write(path, rows: list[str]):
@@ -144,7 +144,7 @@ def test_several_files_are_several_series_and_no_window_spans_two(tmp_path):
     source = open_series(tmp_path, 5)
     assert {item.name.split("[")[0] for item in source.items} == {"a.csv", "b.csv"}
     assert len(source) == 2 * 16
-    assert len(whole_series(source).training_rows()) == 2 * 14
+    assert len(whole_of(source, SeriesSource).training_rows()) == 2 * 14
 
 
 def test_training_goes_through_windows_in_an_order_of_the_seed(table):
@@ -226,4 +226,4 @@ def test_other_mistakes_get_one_sentence(tmp_path, table):
         open_series(tmp_path / "two.npz", 2)
     assert open_series(f"{tmp_path}/two.npz::a", 2).channels == ("channel_0", "channel_1")
     with pytest.raises(TypeError, match="pictures, not windows"):
-        whole_series(Source("somewhere", []))
+        whole_of(Source("somewhere", []), SeriesSource)

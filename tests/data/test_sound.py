@@ -11,11 +11,12 @@ from unmask.core import check_batch
 from unmask.data.evaluation import evaluation_batches
 from unmask.data.loading import TooManyUnreadable
 from unmask.data.picture import Unreadable
-from unmask.data.sound import Sound, open_sounds, whole_sounds
+from unmask.data.sound import Sound, SoundSource, open_sounds
 from unmask.data.sound_card import SoundCard, inspect_sounds
 from unmask.data.sound_views import SoundView
 from unmask.data.source import Source
 from unmask.data.stream import TrainingStream
+from unmask.data.values import whole_of
 
 BANDS = 16
 
@@ -105,7 +106,7 @@ def test_the_card_comes_back_from_json(folder):
         SoundCard.from_json({**json.loads(card.to_json()), "age": 3})
     assert inspect_sounds(open_sounds(folder, BANDS).subset([1, 2])).count == 2
     with pytest.raises(TypeError, match="not sounds"):
-        whole_sounds(Source("somewhere", []))
+        whole_of(Source("somewhere", []), SoundSource)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from unmask.core import check_batch
 from unmask.data.equations import Dynamic, Given, Static
 from unmask.data.evaluation import evaluation_batches
 from unmask.data.source import Source
-from unmask.data.synthetic import open_synthetic, whole_equations
+from unmask.data.synthetic import SyntheticSource, open_synthetic
 from unmask.data.synthetic_card import PairView, SyntheticCard, inspect_synthetic
+from unmask.data.values import whole_of
 
 MANY = 40_000  # samples; a moment is off by about 1 / sqrt(MANY) of itself
 
@@ -80,5 +81,5 @@ def test_what_no_equation_takes_gets_one_sentence(spec, words):
 
 
 def test_other_data_are_no_samples_of_equations():
-    with pytest.raises(TypeError, match="pictures, not samples of equations"):
-        whole_equations(Source("somewhere", []))
+    with pytest.raises(TypeError, match="pictures, not samples"):
+        whole_of(Source("somewhere", []), SyntheticSource)

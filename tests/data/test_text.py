@@ -13,11 +13,12 @@ from unmask.data.loading import TooManyUnreadable
 from unmask.data.picture import Unreadable
 from unmask.data.source import Source
 from unmask.data.stream import TrainingStream
-from unmask.data.text import TextSubset, open_text, passages, whole_text
+from unmask.data.text import TextSource, open_text, passages
 from unmask.data.text_card import TextCard, inspect_text
 from unmask.data.text_files import holds_text, read_documents
 from unmask.data.text_views import TextView, framed, trimmed
 from unmask.data.tokenizer import WordPieces
+from unmask.data.values import ValueSubset, whole_of
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_the_tokenizer_is_made_of_training_text_alone(tmp_path):
 def test_changed_text_changes_the_fingerprint_also_of_a_part(tmp_path, text):
     before = open_text(text, 32, "bytes", 0)
     part = before.subset([1, 2]).subset([0])
-    assert isinstance(part, TextSubset)
+    assert isinstance(part, ValueSubset)
     text.write_text(text.read_text()[:-2] + "!\n")
     after = open_text(text, 32, "bytes", 0)
     assert before.fingerprint() != after.fingerprint()
@@ -172,5 +173,5 @@ def test_mistakes_get_one_sentence(tmp_path, text):
         open_text(tmp_path / "b.txt", 32, "characters", 0)
     with pytest.raises(ValueError, match="passages of 3 tokens leave room for 1"):
         open_text(text, 3, "wordpiece", 100)
-    with pytest.raises(TypeError, match="pictures, not passages of text"):
-        whole_text(Source("somewhere", []))
+    with pytest.raises(TypeError, match="pictures, not passages"):
+        whole_of(Source("somewhere", []), TextSource)

@@ -12,9 +12,10 @@ from unmask.data.evaluation import evaluation_batches
 from unmask.data.picture import Unreadable
 from unmask.data.recording import save
 from unmask.data.source import Source
-from unmask.data.trajectories import TrajectorySource, open_trajectories, parts_of, whole_trajectories
+from unmask.data.trajectories import TrajectorySource, open_trajectories, parts_of
 from unmask.data.trajectory_card import TrajectoryCard, TrajectoryView, inspect_trajectories
 from unmask.data.trajectory_files import read_episodes
+from unmask.data.values import whole_of
 
 STATES, ACTIONS = np.arange(40, dtype=np.float32).reshape(20, 2), np.linspace(-2, 4, 20, dtype=np.float32)[:, None]
 
@@ -168,5 +169,5 @@ def test_other_mistakes_get_one_sentence(tmp_path):
     write(tmp_path / "set_b.npz", observations=STATES, actions=ACTIONS)
     with pytest.raises(ValueError, match=r"set_b\.npz has states of 2 numbers, a\.npz\[00\] of 3"):
         read_episodes(f"{tmp_path}/*[ab].npz")
-    with pytest.raises(TypeError, match="pictures, not windows of recorded control"):
-        whole_trajectories(Source("somewhere", []))
+    with pytest.raises(TypeError, match="pictures, not windows"):
+        whole_of(Source("somewhere", []), TrajectorySource)

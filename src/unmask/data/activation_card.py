@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from unmask.data.activations import ActivationSource, ActivationSubset
+from unmask.data.activations import rows_of
 from unmask.data.card_json import JsonCard
 from unmask.data.card_text import laid_out
 from unmask.data.source import Source
@@ -69,11 +69,9 @@ class ActivationCard(JsonCard):
 
 def inspect_activations(source: Source, most: int | None = MEASURED) -> ActivationCard:
     """The card of `source`. most: rows that are measured, evenly spaced; None for all."""
-    if not isinstance(source, ActivationSource | ActivationSubset):
-        raise TypeError(f"{source.origin} holds {source.noun}, not activations")
     count = len(source) if most is None else min(most, len(source))
     places = np.linspace(0, len(source) - 1, count).round().astype(np.int64)
-    rows = source.rows(places).astype(np.float64)
+    rows = rows_of(source, places).astype(np.float64)
     broken, flat = ~np.isfinite(rows).all(1), np.ptp(rows, axis=1) == 0
     unreadable = {source.items[int(places[i])].name: "is not finite" for i in np.flatnonzero(broken)}
     unreadable |= {source.items[int(places[i])].name: "does not vary" for i in np.flatnonzero(flat & ~broken)}

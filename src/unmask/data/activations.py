@@ -1,7 +1,7 @@
 """Activations: vectors that another network gave, one row a sample, as `unmask embed` writes them."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from jaxtyping import Float32, Shaped
 from unmask.data.names import split_of
 from unmask.data.picture import Unreadable
 from unmask.data.source import Item, Listing, Source, Subset
+from unmask.data.values import ValueSource
 
 SUFFIXES = (".npy", ".parquet")
 LAYOUTS = (
@@ -28,7 +29,7 @@ class Rows:
     labels: Sequence[str | None]
 
 
-class ActivationSource(Source):
+class ActivationSource(ValueSource):
     """Rows of one width, from one file or many. Values stay as they are in the files; a row comes as float32."""
 
     noun = "activations"
@@ -76,21 +77,15 @@ class ActivationSource(Source):
                 digest.update(np.ascontiguousarray(table[first : first + (1 << 14)]).tobytes())
         return digest.hexdigest()
 
-    def subset(self, indices: Iterable[int]) -> "ActivationSubset":
-        return ActivationSubset(self, indices)
 
-
-class ActivationSubset(Subset):
-    """Some rows; changed values change the fingerprint, as they do of the whole."""
-
-    def fingerprint(self) -> str:
-        return hashlib.sha256((self.whole.fingerprint() + super().fingerprint()).encode()).hexdigest()
-
-    def rows(self, places: Shaped[np.ndarray, "m"]) -> Float32[np.ndarray, "m d"]:
-        return self.whole.rows(self.indices[places])  # type: ignore[attr-defined]
-
-    def subset(self, indices: Iterable[int]) -> "ActivationSubset":
-        return ActivationSubset(self, indices)
+def rows_of(source: Source, places: Shaped[np.ndarray, "m"]) -> Float32[np.ndarray, "m d"]:
+    """Many rows of activations, or of a part of them, at once and as they are. Raises TypeError for other data."""
+    while isinstance(source, Subset):
+        places = source.indices[places]
+        source = source.whole
+    if not isinstance(source, ActivationSource):
+        raise TypeError(f"{source.origin} holds {source.noun}, not activations")
+    return source.rows(places)
 
 
 def open_activations(spec: str | Path) -> ActivationSource:

@@ -8,8 +8,8 @@ import numpy as np
 
 from unmask.data.graph_files import Found, Graph, read_graphs, widths
 from unmask.data.picture import Unreadable
-from unmask.data.source import Item, Listing, Source
-from unmask.data.values import ValueSource, whole_of
+from unmask.data.source import Item, Listing
+from unmask.data.values import ValueSource
 
 BLOCKS = ("attributes", "types", "degree")  # of which the features of a node are made
 MOST_DEGREE = 400  # larger ones count as this; the released code of GraphMAE
@@ -63,14 +63,6 @@ class GraphSource(ValueSource):
                 if values is not None:
                     digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
-
-
-def whole_source(source: Source) -> GraphSource:
-    """The graphs that `source` was chosen from. Raises TypeError for other data."""
-    whole = whole_of(source)
-    if not isinstance(whole, GraphSource):
-        raise TypeError(f"{source.origin} holds {source.noun}, not graphs")
-    return whole
 
 
 def open_graphs(spec: str | Path, blocks: Sequence[str] | None = None) -> GraphSource:

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from unmask.data.card_json import JsonCard
 from unmask.data.card_text import laid_out
-from unmask.data.graph import MOST_DEGREE, whole_source
+from unmask.data.graph import MOST_DEGREE, GraphSource
 from unmask.data.graph_files import Graph
 from unmask.data.picture import Unreadable
 from unmask.data.source import Source
+from unmask.data.values import whole_of
 
 MOST_ROWS = 12  # of classes and reasons before the rest is counted
 SCALINGS = {
@@ -125,7 +126,7 @@ def degrees(graph: Graph) -> np.ndarray:
 
 def inspect_graphs(source: Source) -> GraphCard:
     """The card of the graphs of `source`; its statistics are of these graphs alone."""
-    whole = whole_source(source)
+    whole = whole_of(source, GraphSource)
     graphs: list[Graph] = []
     unreadable: dict[str, str] = dict(whole.refused)
     for i in range(len(source)):

@@ -10,12 +10,12 @@ from unmask.core import Batch
 from unmask.data.graph_card import GraphCard
 from unmask.data.graph_files import Graph
 from unmask.data.loading import stacked
-from unmask.data.values import FixedView
+from unmask.data.values import PlainView
 
 PADDED = {"node": 0, "edge": 0, "node_valid": False, "edge_valid": False, "node_label": -1, "node_part": -1}
 
 
-class GraphView(FixedView):
+class GraphView(PlainView):
     """Nodes and edges of a graph as they are; nothing is random. labels: classes and parts of nodes as well."""
 
     def __init__(self, labels: bool = False):

@@ -7,7 +7,7 @@ from torch import Tensor
 from unmask.data.cache import SampleCache
 from unmask.data.cloud import Cloud
 from unmask.data.points_card import PointsCard
-from unmask.data.values import FixedView
+from unmask.data.values import PlainView
 
 STRETCH = (2 / 3, 3 / 2)  # of every axis, in training
 SHIFT = 0.2  # the most, along every axis, in training
@@ -25,7 +25,7 @@ def unit_sphere(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
     return centred / centred.norm(dim=-1).max().clamp(min=torch.finfo(points.dtype).tiny)
 
 
-class PointsView(FixedView):
+class PointsView(PlainView):
     """`points` points of a cloud, repeated where it has fewer.
 
     moved: in training every axis is stretched by a factor and shifted, both drawn.

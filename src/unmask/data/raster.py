@@ -13,7 +13,7 @@ from torch import Tensor
 from unmask.data.picture import Box, Picture, Unreadable, map_channels
 from unmask.data.raster_files import Dated, FromArray, Scene, read_scenes
 from unmask.data.source import Item, Listing
-from unmask.data.values import ValueSource, whole_of
+from unmask.data.values import ValueSource
 
 WHOLE: Box = (0, 0, 0, 0)  # of a scene that cannot be used
 
@@ -111,14 +111,6 @@ class RasterSource(ValueSource):
                 if isinstance(date.reading, FromArray):
                     digest.update(np.ascontiguousarray(date.reading.values).tobytes())
         return digest.hexdigest()
-
-
-def whole_rasters(source) -> RasterSource:
-    """The windows that `source` was chosen from. Raises TypeError for other data."""
-    whole = whole_of(source)
-    if not isinstance(whole, RasterSource):
-        raise TypeError(f"{source.origin} holds {source.noun}, not scenes of rasters")
-    return whole
 
 
 def open_rasters(

@@ -14,8 +14,9 @@ from unmask.data.card_text import laid_out
 from unmask.data.moments import Moments
 from unmask.data.order import order
 from unmask.data.picture import Picture, Unreadable
-from unmask.data.raster import whole_rasters
+from unmask.data.raster import RasterSource
 from unmask.data.source import Source
+from unmask.data.values import whole_of
 
 MOST_ROWS = 16  # of bands and reasons before the rest is counted
 MEASURED = 1000  # windows, each at every one of at most DATES dates
@@ -116,7 +117,7 @@ class RasterCard(JsonCard):
 
 def inspect_rasters(source: Source, everything: bool = False) -> RasterCard:
     """The card of the windows of `source`. everything: measure every window, where a part would do."""
-    whole = whole_rasters(source)
+    whole = whole_of(source, RasterSource)
     chosen = range(len(source)) if everything else order(0, 0, len(source))[:MEASURED].tolist()
     found: dict[tuple[tuple[str, ...], str], Moments] = {}
     kinds: Counter[tuple[tuple[str, ...], str]] = Counter()

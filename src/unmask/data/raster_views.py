@@ -12,11 +12,11 @@ from unmask.data.card import native
 from unmask.data.loading import stacked
 from unmask.data.raster import Window
 from unmask.data.raster_card import RasterCard
-from unmask.data.values import FixedView
+from unmask.data.values import PlainView
 from unmask.data.views import TRIES, random_box, resize, resize_nearest
 
 
-class RasterView(FixedView):
+class RasterView(PlainView):
     """Bands as "raster", with "raster_valid" and, where dates are known, "moment".
 
     dates: of a sample; fewer are repeated. crop: share of the area of a random crop, None for the whole window. flip:

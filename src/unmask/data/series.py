@@ -14,8 +14,8 @@ from jaxtyping import Float, Float32
 
 from unmask.data.picture import Unreadable
 from unmask.data.series_files import Table, read_tables
-from unmask.data.source import Item, Listing, Source
-from unmask.data.values import ValueSource, whole_of
+from unmask.data.source import Item, Listing
+from unmask.data.values import ValueSource
 
 PARTS = ("train", "validation", "test")
 SHARES = (0.7, 0.1, 0.2)  # of the rows; what rounding leaves over is validation, as in Informer's loader
@@ -118,14 +118,6 @@ def _windows(ends: Borders, length: int, horizon: int) -> Iterable[tuple[int, st
         part = ends.part(last)
         if part is not None and ends.part(last - tail + 1) == part:
             yield first, part
-
-
-def whole_series(source: Source) -> SeriesSource:
-    """The series that the windows of `source` were cut from. Raises TypeError for other data."""
-    whole = whole_of(source)
-    if not isinstance(whole, SeriesSource):
-        raise TypeError(f"{source.origin} holds {source.noun}, not windows of time series")
-    return whole
 
 
 def open_series(spec: str | Path, length: int, horizon: int = 0, channels: Sequence[str] | None = None) -> SeriesSource:

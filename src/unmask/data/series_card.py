@@ -14,8 +14,9 @@ from torch import Tensor
 
 from unmask.data.card_json import JsonCard
 from unmask.data.card_text import laid_out
-from unmask.data.series import PARTS, whole_series
+from unmask.data.series import PARTS, SeriesSource
 from unmask.data.source import Source
+from unmask.data.values import whole_of
 
 MOST_ROWS = 12  # of channels and series before the rest is counted
 
@@ -106,7 +107,7 @@ class SeriesCard(JsonCard):
 
 def inspect_series(source: Source) -> SeriesCard:
     """The card of the windows of `source`; its statistics are those of all training rows of the series."""
-    whole = whole_series(source)
+    whole = whole_of(source, SeriesSource)
     values = np.where(np.isfinite(rows := whole.training_rows()), rows, np.nan)
     empty = np.flatnonzero(np.isnan(values).all(axis=0))
     if len(empty):

@@ -6,10 +6,10 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from unmask.data.series_card import SeriesCard
-from unmask.data.values import FixedView
+from unmask.data.values import PlainView
 
 
-class SeriesView(FixedView):
+class SeriesView(PlainView):
     """The first `length` rows of a window as "series" and the rest, if there is any, as "future". Nothing is random."""
 
     def __init__(self, length: int):

@@ -15,7 +15,7 @@ from unmask.data.extras import needed
 from unmask.data.files import FileSource
 from unmask.data.guard import guarded
 from unmask.data.picture import Unreadable
-from unmask.data.source import Item, Listing, Source, Subset
+from unmask.data.source import Item, Listing, Source
 from unmask.data.stored import open_stored
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au")
@@ -87,15 +87,6 @@ class SoundSource(Source):
     def read(self, i: int) -> Sound:
         """The sound, of which nothing but the header is read before it is asked for."""
         return Sound(self.files.path(i) if isinstance(self.files, FileSource) else self.files.data(i))
-
-
-def whole_sounds(source: Source) -> SoundSource:
-    """The source of which `source` is a part. Raises TypeError for other data."""
-    while isinstance(source, Subset):
-        source = source.whole
-    if not isinstance(source, SoundSource):
-        raise TypeError(f"{source.origin} holds {source.noun}, not sounds")
-    return source
 
 
 def open_sounds(spec: str | Path, bands: int = 128) -> SoundSource:

@@ -13,8 +13,9 @@ from unmask.data.filterbank import filterbank, resampled, silent_bands
 from unmask.data.moments import Moments
 from unmask.data.order import order
 from unmask.data.picture import Picture, Unreadable
-from unmask.data.sound import Sound, whole_sounds
+from unmask.data.sound import Sound, SoundSource
 from unmask.data.source import Source
+from unmask.data.values import whole_of
 
 MEASURED = 500  # sounds that are read where not all are asked for
 LONGEST = 30  # seconds of each that are measured
@@ -96,7 +97,7 @@ class SoundCard(JsonCard):
 
 def inspect_sounds(source: Source, limit: int | None = MEASURED) -> SoundCard:
     """The card of a data set, measured on all its sounds or on `limit` of them."""
-    bands = whole_sounds(source).bands
+    bands = whole_of(source, SoundSource).bands
     places = range(len(source)) if limit is None else order(0, 0, len(source))[:limit].tolist()
     unreadable, shortened, heads = dict[str, str](), dict[str, str](), dict[int, Sound]()
     for i in places:

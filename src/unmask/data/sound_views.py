@@ -1,21 +1,18 @@
 """What the network gets of a sound: log energies of a part of it. Randomness comes from the generator."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask.core import Batch
 from unmask.data.filterbank import LENGTH, SHIFT, filterbank, resampled
-from unmask.data.loading import collate
 from unmask.data.sound import Sound
 from unmask.data.sound_card import SoundCard
-from unmask.data.source import Source
+from unmask.data.values import PlainView
 
 
-class SoundView:
+class SoundView(PlainView):
     """Spectrograms of `frames` moments.
 
     Longer sounds are cut, in training at a random moment, else in the middle; shorter ones are filled up at the end.
@@ -50,22 +47,6 @@ class SoundView:
     def seconds(self) -> float:
         """How much of a sound makes a whole spectrogram."""
         return (self.frames - 1) * SHIFT + LENGTH
-
-    def reader(self, card: SoundCard, count: int, cache_bytes: int, workers: int) -> "SoundView":
-        return self
-
-    def read(self, source: Source, i: int) -> Sound:
-        """The sound itself: its part is read when a spectrogram is drawn."""
-        return source.read(i)
-
-    def deferred(self, card: SoundCard, workers: int, device: torch.device) -> bool:
-        return False
-
-    def collate(self, samples: Sequence[dict[str, Tensor]], card: SoundCard, deferred: bool) -> Batch:
-        return collate(samples)
-
-    def arrived(self, batch: Batch, card: SoundCard) -> Batch:
-        return batch
 
     def sentences(self, card: SoundCard) -> list[str]:
         """What training does with the sounds of this card."""

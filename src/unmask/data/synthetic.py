@@ -11,8 +11,8 @@ from torch import Tensor
 
 from unmask.core.assembly import Argument, assemble, parse
 from unmask.data.equations import Dynamic, Equations, Given, Static
-from unmask.data.source import Item, Listing, Source
-from unmask.data.values import ValueSource, whole_of
+from unmask.data.source import Item, Listing
+from unmask.data.values import ValueSource
 
 KINDS: dict[str, Callable[..., Equations]] = {"static": Static, "dynamic": Dynamic, "given": Given}
 SAMPLES, SEED = 4096, 0
@@ -61,11 +61,3 @@ def open_synthetic(spec: str | Path) -> SyntheticSource:
         given[name] = value
     own = {name: parse(given.pop(name, str(usual)), Argument(name, int, usual, kind)) for name, usual in OWN.items()}
     return SyntheticSource(str(spec), assemble(KINDS[kind], given), **own)
-
-
-def whole_equations(source: Source) -> SyntheticSource:
-    """The source whose equations gave the samples of `source`. Raises TypeError for other data."""
-    whole = whole_of(source)
-    if not isinstance(whole, SyntheticSource):
-        raise TypeError(f"{source.origin} holds {source.noun}, not samples of equations")
-    return whole

@@ -10,8 +10,8 @@ from unmask.core import Batch
 from unmask.data.card_json import JsonCard
 from unmask.data.card_text import laid_out
 from unmask.data.source import Source
-from unmask.data.synthetic import whole_equations
-from unmask.data.values import FixedView
+from unmask.data.synthetic import SyntheticSource
+from unmask.data.values import PlainView, whole_of
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class SyntheticCard(JsonCard):
 
 def inspect_synthetic(source: Source) -> SyntheticCard:
     """The card of the samples of `source`."""
-    whole = whole_equations(source)
+    whole = whole_of(source, SyntheticSource)
     exact = whole.equations.moments()
     pairs = torch.stack([torch.as_tensor(source.read(i)) for i in range(len(source))]).double()
     both, first = (pairs[:, 0] * pairs[:, 1]).mean(0), pairs[:, 0].square().mean(0)
@@ -84,7 +84,7 @@ def inspect_synthetic(source: Source) -> SyntheticCard:
     )
 
 
-class PairView(FixedView):
+class PairView(PlainView):
     """The two vectors of a sample as they are."""
 
     def __call__(self, sample: Float[Tensor, "2 d"], card: SyntheticCard, target: None = None) -> Batch:

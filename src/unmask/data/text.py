@@ -1,21 +1,22 @@
 """Text as passages: every sample is a run of consecutive tokens of one document."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int32
 
 from unmask.data.picture import Unreadable
-from unmask.data.source import Item, Listing, Source, Subset
+from unmask.data.source import Item, Listing
 from unmask.data.text_files import Document, read_documents
 from unmask.data.tokenizer import Tokenizer, make_tokenizer
+from unmask.data.values import ValueSource
 
 PARTS = ("train", "validation", "test")
 
 
-class TextSource(Source):
+class TextSource(ValueSource):
     """Passages of at most `length` tokens, the frame included, one after the other.
 
     A passage ends where a word ends, unless a single word is longer. Documents that cannot be used are samples that
@@ -59,19 +60,6 @@ class TextSource(Source):
             digest.update(document.text.encode())
         return digest.hexdigest()
 
-    def subset(self, indices: Iterable[int]) -> "TextSubset":
-        return TextSubset(self, indices)
-
-
-class TextSubset(Subset):
-    """Some passages; changed texts change the fingerprint, as they do of the whole."""
-
-    def fingerprint(self) -> str:
-        return hashlib.sha256((self.whole.fingerprint() + super().fingerprint()).encode()).hexdigest()
-
-    def subset(self, indices: Iterable[int]) -> "TextSubset":
-        return TextSubset(self, indices)
-
 
 def passages(continues: np.ndarray, room: int) -> list[tuple[int, int]]:
     """First token, and one behind the last, of every passage; each ends with a word where that is possible."""
@@ -96,15 +84,6 @@ def training_texts(documents: Sequence[Document]) -> list[str]:
             return found
     first = next(iter(documents))
     raise ValueError(f"none of {len(documents)} documents can be used: {first.name} {first.fault}")
-
-
-def whole_text(source: Source) -> TextSource:
-    """The text that the passages of `source` were cut from. Raises TypeError for other data."""
-    while isinstance(source, Subset):
-        source = source.whole
-    if not isinstance(source, TextSource):
-        raise TypeError(f"{source.origin} holds {source.noun}, not passages of text")
-    return source
 
 
 def open_text(spec: str | Path, length: int, tokenizer: str | Tokenizer, vocabulary: int) -> TextSource:

@@ -12,8 +12,9 @@ from unmask.data.card_json import JsonCard
 from unmask.data.card_text import laid_out
 from unmask.data.picture import Unreadable
 from unmask.data.source import Source
-from unmask.data.text import whole_text
+from unmask.data.text import TextSource
 from unmask.data.tokenizer import Tokenizer, tokenizer_from_json
+from unmask.data.values import whole_of
 
 FREQUENT = 12  # tokens named, most frequent first
 LISTED = 3  # names given of a long list
@@ -76,7 +77,7 @@ class TextCard(JsonCard):
 
 def inspect_text(source: Source) -> TextCard:
     """The card of these passages, all of which are counted."""
-    whole = whole_text(source)
+    whole = whole_of(source, TextSource)
     tokenizer, counts, sizes = whole.tokenizer, np.zeros(whole.tokenizer.size, dtype=np.int64), []
     unreadable: dict[str, str] = {}
     duplicates: dict[str, str] = {}

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from unmask.core import Batch
 from unmask.data.loading import collate
-from unmask.data.source import Source
 from unmask.data.text_card import TextCard
 from unmask.data.tokenizer import Tokenizer
+from unmask.data.values import PlainView
 
 KEYS = ("ids", "ids_valid", "word")
 
 
-class TextView:
+class TextView(PlainView):
     """Tokens, filled up to `length`. Nothing is random: what is hidden is the method's choice."""
 
     def __init__(self, length: int):
@@ -26,25 +26,9 @@ class TextView:
         """A passage that is longer is cut at its end."""
         return framed(passage, card.tokenizer, self.length)
 
-    def draw(self, passage: Int32[np.ndarray, "t"], card: TextCard, generator: torch.Generator) -> dict[str, Tensor]:
-        return self(passage, card)
-
-    def reader(self, card: TextCard, count: int, cache_bytes: int, workers: int) -> "TextView":
-        return self
-
-    def read(self, source: Source, i: int) -> Int32[np.ndarray, "t"]:
-        """The passage itself: the tokens are in memory."""
-        return source.read(i)
-
-    def deferred(self, card: TextCard, workers: int, device: torch.device) -> bool:
-        return False
-
     def collate(self, samples: Sequence[dict[str, Tensor]], card: TextCard, deferred: bool) -> Batch:
         """No longer than the longest passage."""
         return trimmed(collate(samples))
-
-    def arrived(self, batch: Batch, card: TextCard) -> Batch:
-        return batch
 
     def sentences(self, card: TextCard) -> list[str]:
         """What training does with the passages of this card."""

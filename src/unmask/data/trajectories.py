@@ -13,9 +13,9 @@ from jaxtyping import Float32
 
 from unmask.data.picture import Unreadable
 from unmask.data.recording import CONTROLLERS, record_named
-from unmask.data.source import Item, Listing, Source
+from unmask.data.source import Item, Listing
 from unmask.data.trajectory_files import Episode, read_episodes
-from unmask.data.values import ValueSource, whole_of
+from unmask.data.values import ValueSource
 
 PARTS = ("train", "validation", "test")
 SHARES = {"test": 0.2, "validation": 0.1}  # of the episodes; at least one of each
@@ -102,14 +102,6 @@ def parts_of(episodes: Sequence[Episode]) -> tuple[str, ...]:
             parts |= dict.fromkeys(order[:count], name)
             order = order[count:]
     return tuple(parts.values())
-
-
-def whole_trajectories(source: Source) -> TrajectorySource:
-    """The recordings that the windows of `source` were cut from. Raises TypeError for other data."""
-    whole = whole_of(source)
-    if not isinstance(whole, TrajectorySource):
-        raise TypeError(f"{source.origin} holds {source.noun}, not windows of recorded control")
-    return whole
 
 
 def open_trajectories(spec: str | Path, length: int) -> TrajectorySource:

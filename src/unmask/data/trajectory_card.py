@@ -13,8 +13,8 @@ from unmask.core import Batch
 from unmask.data.card_json import JsonCard
 from unmask.data.card_text import laid_out
 from unmask.data.source import Source
-from unmask.data.trajectories import PARTS, whole_trajectories
-from unmask.data.values import FixedView
+from unmask.data.trajectories import PARTS, TrajectorySource
+from unmask.data.values import PlainView, whole_of
 
 MOST_ROWS = 12  # of channels and names before the rest is counted
 
@@ -123,7 +123,7 @@ class TrajectoryCard(JsonCard):
 
 def inspect_trajectories(source: Source) -> TrajectoryCard:
     """The card of the windows of `source`; its statistics are those of all training episodes."""
-    whole = whole_trajectories(source)
+    whole = whole_of(source, TrajectorySource)
     tables = [np.concatenate([e.states, e.actions], 1, dtype=np.float64) for e in whole.episodes]
     rows = np.concatenate([table for table, part in zip(tables, whole.parts, strict=True) if part == "train"])
     rows = np.where(np.isfinite(rows), rows, np.nan)
@@ -159,7 +159,7 @@ def inspect_trajectories(source: Source) -> TrajectoryCard:
     )
 
 
-class TrajectoryView(FixedView):
+class TrajectoryView(PlainView):
     """The states and the actions of a window, scaled by the card."""
 
     def __call__(self, sample: Float32[np.ndarray, "t c"], card: TrajectoryCard, target: None = None) -> Batch:

@@ -1,8 +1,8 @@
-"""What sources have in common whose values are all in memory, and views in which nothing is random."""
+"""What sources have in common whose values are all in memory, and views that neither keep nor defer anything."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,8 @@ from unmask.core import Batch
 from unmask.data.loading import collate
 from unmask.data.protocols import Reader
 from unmask.data.source import Source, Subset
+
+Whole = TypeVar("Whole", bound=Source)
 
 
 class ValueSource(Source):
@@ -30,15 +32,21 @@ class ValueSubset(Subset):
         return ValueSubset(self, indices)
 
 
-def whole_of(source: Source) -> Source:
-    """The source that `source` is a part of, of a part, ..."""
-    while isinstance(source, Subset):
-        source = source.whole
-    return source
+def whole_of(source: Source, kind: type[Whole]) -> Whole:
+    """The source of this kind that `source` is a part of, or a part of a part. Raises TypeError for other data."""
+    whole = source
+    while isinstance(whole, Subset):
+        whole = whole.whole
+    if not isinstance(whole, kind):
+        raise TypeError(f"{source.origin} holds {source.noun}, not {kind.noun}")
+    return whole
 
 
-class FixedView:
-    """The same of a sample every time, in training and evaluation: a view defines what that is by `__call__`."""
+class PlainView:
+    """What is shown of a sample, by `__call__`; the same in training unless `draw` says otherwise.
+
+    Samples are not kept, and batches are complete when they are made.
+    """
 
     def __call__(self, sample: Any, card: Any, target: Any = None) -> dict[str, Tensor]:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(sample, card)")
@@ -50,7 +58,7 @@ class FixedView:
         return self
 
     def read(self, source: Source, i: int) -> Any:
-        """The sample itself: everything is in memory."""
+        """The sample itself."""
         return source.read(i)
 
     def deferred(self, card: Any, workers: int, device: torch.device) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from unmask.core import Batch
 from unmask.data.loading import collate
 from unmask.data.picture import Box, Unreadable
-from unmask.data.source import Source
+from unmask.data.values import PlainView
 from unmask.data.video import Video
 from unmask.data.video_card import VideoCard
 from unmask.data.views import TRIES, centre_box, check_smallest, random_box, resize, sides
@@ -42,7 +42,7 @@ def _fitting(stride: int, room: int, frames: int) -> int:
     return max(1, min(stride, room // max(frames - 1, 1)))
 
 
-class VideoView:
+class VideoView(PlainView):
     """A clip of `frames` frames, `stride` apart, with one crop for all of them.
 
     crop: share of the area of a random crop and random moments, for training; None: the middle in both.
@@ -84,13 +84,6 @@ class VideoView:
         part = np.ascontiguousarray(shown[:, top : top + height, left : left + width].transpose(3, 0, 1, 2))
         c, t = part.shape[:2]
         return resize(torch.from_numpy(part.reshape(c * t, height, width)), self.size).unflatten(0, (c, t))
-
-    def reader(self, card: VideoCard, count: int, cache_bytes: int, workers: int) -> "VideoView":
-        return self
-
-    def read(self, source: Source, i: int) -> Video:
-        """The video itself: frames are decoded when a clip is drawn."""
-        return source.read(i)
 
     def deferred(self, card: VideoCard, workers: int, device: torch.device) -> bool:
         """Clips travel from workers and to devices as they are."""

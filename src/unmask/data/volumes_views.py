@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unmask.data.cache import SampleCache
 from unmask.data.picture import Unreadable
-from unmask.data.values import FixedView
+from unmask.data.values import PlainView
 from unmask.data.volume import Volume
 from unmask.data.volumes_card import VolumesCard
 
@@ -48,7 +48,7 @@ def cut(x: Shaped[Tensor, "*c i j k"], starts: Sides, sides: Sides, fill: float)
     return F.pad(x, [n for length in reversed(lost) for n in (0, length)], value=fill) if any(lost) else x
 
 
-class VolumeView(FixedView):
+class VolumeView(PlainView):
     """A box of `sides` voxels: at random and mirrored for training, in the middle for evaluation.
 
     spacing: millimetres from voxel to voxel that volumes are brought to; None takes them as they are. flip: mirror

@@ -17,8 +17,9 @@ from unmask.app.measures.rollouts import goals_reached
 from unmask.app.runs import Loaded, load
 from unmask.app.training import divide
 from unmask.data.stream import TrainingStream
-from unmask.data.trajectories import open_trajectories, whole_trajectories
+from unmask.data.trajectories import TrajectorySource, open_trajectories
 from unmask.data.trajectory_card import TrajectoryView
+from unmask.data.values import whole_of
 from unmask.evaluate.goal_tuning import tune_to_goals
 from unmask.evaluate.rollouts import Planner
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
@@ -84,7 +85,7 @@ def reached(laboratory: Laboratory, arm: Arm, steps: int, cases: int, seed: int)
     laboratory.say(f"{arm.name}, seed {seed}")
     loaded = load(laboratory.trained(arm, seed))
     cloning = arm.epochs == 0
-    source = whole_trajectories(pictures_of(loaded, None))
+    source = whole_of(pictures_of(loaded, None), TrajectorySource)
     found = {}
     for name, method in (("plain", loaded.method), ("tuned", copy.deepcopy(loaded.method))):
         if name == "tuned":

@@ -7,8 +7,9 @@ from unmask.app.measure import Asked, Measured
 from unmask.app.measures.goals import AHEAD, on_the_way
 from unmask.app.runs import Loaded
 from unmask.data.simulation import Simulation
-from unmask.data.trajectories import TrajectorySource, whole_trajectories
+from unmask.data.trajectories import TrajectorySource
 from unmask.data.trajectory_card import TrajectoryCard
+from unmask.data.values import whole_of
 from unmask.evaluate.features import frozen
 from unmask.evaluate.rollouts import Cases, Planner, Policy, choose_cases, nearest, roll_out
 
@@ -26,7 +27,7 @@ def measure(loaded: Loaded, asked: Asked, *, ahead: int = AHEAD, cases: int = GO
     if not hasattr(loaded.method, "plan"):
         raise ValueError(f"{loaded.config.method} does not plan actions; rollouts need a method that does")
     card: TrajectoryCard = loaded.card
-    source = whole_trajectories(pictures_of(loaded, asked.data))
+    source = whole_of(pictures_of(loaded, asked.data), TrajectorySource)
     with frozen(loaded.method):
         reached = goals_reached(
             Planner(loaded.method, card, device=asked.device), source, card, ahead, cases, asked.seed
