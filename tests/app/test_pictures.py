@@ -42,8 +42,9 @@ def axes_of(figure, title):
 
 
 def drawn(figure, title):
-    """The picture of the first row under this title."""
-    return torch.from_numpy(np.asarray(axes_of(figure, title)[0].images[0].get_array()))
+    """The first of the square pictures under this title."""
+    column = np.asarray(axes_of(figure, title)[0].images[0].get_array())
+    return torch.from_numpy(column[: column.shape[1]])
 
 
 def test_the_truth_with_true_statistics_is_the_input_where_hidden():
@@ -178,9 +179,9 @@ def test_padding_is_white_and_odd_sizes_keep_their_size():
     valid[:, 9:] = False
     figure = reconstruction_panel(small(), {"image": image, "image_valid": valid}, card(), half())
     for axis in figure.axes:
-        picture = np.asarray(axis.images[0].get_array())
-        assert picture.shape == (11, 10, 3)
-        assert (picture[9:] == 1).all()
+        column = np.asarray(axis.images[0].get_array())
+        assert column.shape == (11 + 1 + 11, 10, 3), "two pictures, a line of white between them"
+        assert (column[9:12] == 1).all() and (column[21:] == 1).all()
 
 
 def test_a_grid_shows_every_picture_with_its_title():

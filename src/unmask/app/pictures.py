@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLANK = 0.5  # grey of what is not shown
+PANEL_GAP = 0.04  # between pictures, of their width
 SPREAD = 3.0  # standard deviations shown around a channel's mean
 EXTREMES = (0.02, 0.98)  # quantiles of a component that are shown black and full
 DARK = 127  # 8-bit data that stay below are shown over their own range, as digits of 16 levels
@@ -281,20 +283,24 @@ def _heat(values: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 3 h w"]:
 
 
 def panel(columns: dict[str, Float[Tensor, "b 3 h w"]], caption: str = "") -> "Figure":
-    """One row per picture, one titled column per entry; values between 0 and 1."""
+    """One row per picture, one titled column per entry; values between 0 and 1.
+
+    A column is drawn as one tall picture: an axis for every cell would take longer than many a training.
+    """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     rows, _, h, w = next(iter(columns.values())).shape
-    cell = 1.6
-    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
-    figure = Figure(figsize=(cell * len(columns), cell * rows * h / w + 0.95), dpi=150, layout=layout)
-    axes = figure.subplots(rows, len(columns), squeeze=False)
-    for place, (title, pictures) in enumerate(columns.items()):
-        axes[0, place].set_title(title, fontsize=8)
-        for axis, picture in zip(axes[:, place], pictures, strict=True):
-            axis.imshow(picture.movedim(0, -1).numpy(), interpolation="nearest", vmin=0, vmax=1)
-            axis.set_axis_off()
+    cell, gap = 1.6, max(1, round(PANEL_GAP * w))
+    layout = ConstrainedLayoutEngine(w_pad=PANEL_GAP * cell / 2, h_pad=0.03, wspace=0, hspace=0)
+    tall = rows * (h + gap) - gap
+    figure = Figure(figsize=(cell * len(columns), cell * tall / w + 0.95), dpi=150, layout=layout)
+    axes = figure.subplots(1, len(columns), squeeze=False)[0]
+    for axis, (title, pictures) in zip(axes, columns.items(), strict=True):
+        spaced = F.pad(pictures, (0, 0, 0, gap), value=1.0).movedim(1, -1).flatten(0, 1)[:tall]
+        axis.imshow(spaced.numpy(), interpolation="nearest", vmin=0, vmax=1)
+        axis.set_title(title, fontsize=8)
+        axis.set_axis_off()
     figure.supxlabel(caption, fontsize=7, color="#555555", wrap=True)
     return figure
 
