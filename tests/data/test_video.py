@@ -63,6 +63,15 @@ def test_a_clip_holds_the_frames_in_their_order(folder):
     check_batch({"video": sample[None]})
 
 
+def test_a_batch_for_evaluation_holds_the_clips_as_they_are_shown(folder):
+    source = open_video(folder)
+    card, view = inspect_videos(source), VideoView(4, 2, 16)
+    (batch,) = evaluation_batches(source, card, view, 8)
+    shown = torch.stack([view(source.read(int(index)), card)["video"] for index in batch["index"]])
+    assert torch.equal(batch["video"], shown)
+    assert card.restore(shown).mean() > 10, "standardised once, not twice"
+
+
 def test_training_draws_the_same_clips_in_the_same_order_wherever_it_begins(folder):
     source = open_video(folder)
     training = source.subset(source.splits()["train"])

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from unmask.core import Batch
 from unmask.data.loading import Faults, collate, in_order
 from unmask.data.picture import Unreadable
-from unmask.data.protocols import Drawing, Facts, Showing
+from unmask.data.protocols import Facts, Joining, Showing
 from unmask.data.source import Source
 
 
@@ -30,7 +30,7 @@ class _Rows(Dataset):
 
     def together(self, samples: list[dict[str, Tensor]]) -> Batch:
         """A batch of the samples, as the view puts them together where it says how."""
-        return self.view.collate(samples, self.card, False) if isinstance(self.view, Drawing) else collate(samples)
+        return self.view.together(samples) if isinstance(self.view, Joining) else collate(samples)
 
     def sample(self, i: int) -> dict[str, Tensor]:
         target = self.source.read_target(i) if self.targets else None

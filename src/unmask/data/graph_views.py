@@ -34,7 +34,7 @@ class GraphView(PlainView):
             found |= {"node_label": torch.from_numpy(graph.label), "node_part": part}
         return found
 
-    def collate(self, samples: Sequence[dict[str, Tensor]], card: GraphCard, deferred: bool = False) -> Batch:
+    def together(self, samples: Sequence[dict[str, Tensor]]) -> Batch:
         return collate_graphs(samples)
 
     def sentences(self, card: GraphCard) -> list[str]:

@@ -63,3 +63,10 @@ class Showing(Protocol):
     """A view for evaluation: the same every time."""
 
     def __call__(self, sample: Any, card: Any, target: Any = None, /) -> dict[str, Tensor]: ...
+
+
+@runtime_checkable
+class Joining(Protocol):
+    """A view whose samples differ in size, or that says otherwise how those it shows become one batch."""
+
+    def together(self, samples: Sequence[dict[str, Tensor]]) -> Batch: ...

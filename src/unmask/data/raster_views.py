@@ -78,7 +78,7 @@ class RasterView(PlainView):
         sample = {"raster": raster.masked_fill(~valid.unsqueeze(1), 0.0), "raster_valid": valid}
         return sample | ({"moment": window.moments[chosen]} if card.first else {})
 
-    def collate(self, samples: Sequence[dict[str, Tensor]], card: RasterCard, deferred: bool) -> Batch:
+    def together(self, samples: Sequence[dict[str, Tensor]]) -> Batch:
         """Rows of one tensor for every key; what is known everywhere needs no mark."""
         batch = {key: stacked([sample[key] for sample in samples]) for key in samples[0]}
         if bool(batch["raster_valid"].all()):

@@ -26,7 +26,7 @@ class TextView(PlainView):
         """A passage that is longer is cut at its end."""
         return framed(passage, card.tokenizer, self.length)
 
-    def collate(self, samples: Sequence[dict[str, Tensor]], card: TextCard, deferred: bool) -> Batch:
+    def together(self, samples: Sequence[dict[str, Tensor]]) -> Batch:
         """No longer than the longest passage."""
         return trimmed(collate(samples))
 

@@ -64,8 +64,12 @@ class PlainView:
     def deferred(self, card: Any, workers: int, device: torch.device) -> bool:
         return False
 
-    def collate(self, samples: Sequence[dict[str, Tensor]], card: Any, deferred: bool) -> Batch:
+    def together(self, samples: Sequence[dict[str, Tensor]]) -> Batch:
+        """Samples as `__call__` gives them, as one batch."""
         return collate(samples)
+
+    def collate(self, samples: Sequence[dict[str, Tensor]], card: Any, deferred: bool) -> Batch:
+        return self.together(samples)
 
     def arrived(self, batch: Batch, card: Any) -> Batch:
         return batch
