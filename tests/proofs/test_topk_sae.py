@@ -25,6 +25,7 @@ def test_it_runs_in_small(tmp_path, monkeypatch):
     monkeypatch.setattr(topk_sae, "SHARED", {"latents": 32, "revival_dead_after": 100})
     monkeypatch.setattr(topk_sae, "BATCH", 64)
     monkeypatch.setattr(topk_sae, "EPOCHS", 0.5)
+    monkeypatch.setattr(topk_sae, "ROWS", {"train": 200, "test": 100})
     data = make_pictures(tmp_path / "pictures", count=40)
     preset = Preset("pictures", 20, 10, {"model": "16x2x2", **SIZES}, epochs=24, lr=1.0, batch=8, warmup=0)
     laboratory = Laboratory(data, 20, 10, tmp_path / "runs", tmp_path / "arms", "cpu", lambda _: None)

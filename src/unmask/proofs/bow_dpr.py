@@ -27,9 +27,9 @@ from unmask.proofs.presets import Preset
 
 DATA = ("cranfield/corpus.jsonl",)
 SMALL = 20_000  # training samples up to which a preset counts as small
-EPOCHS = {True: 4, False: 200}
-RATE, BATCH = 8e-2, 16  # the first per 256 samples
-SETTINGS: dict[str, Any] = {"vocabulary": 2000, "length": 128, "dropout": 0.0}
+EPOCHS = {True: 10, False: 200}
+RATE, BATCH = 1.6e-2, 16  # the first per 256 samples
+SETTINGS: dict[str, Any] = {"vocabulary": 2000, "length": 64, "dropout": 0.0}
 MODELS = {True: "64x2x2", False: "256x4x4"}
 BOW, DECODER, TOKENS, UNTRAINED = "bow", "autoencoding decoder", "hidden tokens alone", "untrained"
 

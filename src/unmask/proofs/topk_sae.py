@@ -1,10 +1,10 @@
 """Keeping the k largest latents costs less error than a penalty on their sum; few die where dead ones are revived.
 
-The activations are the tokens of a small MAE, one vector for every patch of small photographs, from a short training.
+The activations are tokens of a small MAE, vectors of patches of small photographs, from a short training; those that
+are measured come from the photographs' test part.
 Arms: three values of k; the ReLU with three penalties, each compared with the k whose number of latents in use is next
 to its own, by interpolating the error between them; the middle k without revival; and the middle k with a quarter and
-with four times the latents. Measured on activations that were held out: the error as a share of the variance, latents
-in use, dead latents.
+with four times the latents. Measured: the error as a share of the variance, latents in use, and those that never are.
 """
 
 import math
@@ -15,8 +15,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from unmask.app.looking import batches_to_measure, embed
+import numpy as np
+from jaxtyping import Float
+
+from unmask.app.looking import batches_of, batches_to_measure, pictures_of
+from unmask.app.measuring import labelled
 from unmask.app.runs import load
+from unmask.app.watching import spread
+from unmask.evaluate.features import tokens as tokens_of
 from unmask.evaluate.sparsity import sparsity
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
@@ -24,14 +30,14 @@ from unmask.train.engine import choose_device
 
 READER = "mae"  # whose data the proof starts from
 HOST = 1 / 24  # of the preset's epochs, for the MAE whose tokens these are
-ROWS = 200_000  # activations trained on, at most
-MEASURED = 20_000  # activations measured
+ROWS = {"train": 100_000, "test": 20_000}  # activations that are trained on, and measured
+PATCHES = 16  # of a photograph, drawn at random
 RATE, BATCH = 1e-3, 1024  # the first per 256 samples
 EPOCHS = 4.0
 LATENTS = 1024
 CHOICES = (8, 16, 32)
 PENALTIES = (0.02, 0.05, 0.1)
-DEAD = 50_000  # activations without firing
+DEAD = 20_000  # activations without firing
 SHARED: dict[str, Any] = {"latents": LATENTS, "revival_dead_after": DEAD}
 FEW = 0.1  # share of latents that may be dead
 
@@ -50,7 +56,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     numbers: dict[str, list[dict[str, float]]] = {name: [] for name in arms_of()}
     for seed in seeds:
         place = activations(laboratory, host, seed)
-        inner = replace(laboratory, data=place, limit=ROWS, method="topk_sae")
+        inner = replace(laboratory, data=place, limit=ROWS["train"], method="topk_sae")
         for name, settings in arms_of().items():
             arm = Arm(name, "topk_sae", {**SHARED, **settings}, EPOCHS, RATE, BATCH, 0)
             numbers[name].append(inner.noted(arm, seed, "sparsity", partial(measured, inner, arm, seed)))
@@ -72,18 +78,32 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
 
 
 def activations(laboratory: Laboratory, host: Arm, seed: int) -> Path:
-    """The tokens of the finished host on its data, written once."""
+    """Tokens of the finished host for training and test pictures, written once."""
     run = laboratory.trained(host, seed)
-    path = run.parent / "tokens.npy"
-    if not path.is_file():
-        embed(run, laboratory.data, out=path, tokens=True, device=laboratory.device, say=lambda _: None)
-    return path
+    folder = run.parent / "tokens"
+    if not folder.is_dir():
+        loaded, device = load(run), choose_device(laboratory.device)
+        parts = labelled(pictures_of(loaded, laboratory.data), loaded.config.data["split"], seed)
+        unfinished, chance = folder.with_suffix(".part"), np.random.default_rng(seed)
+        for name, count in ROWS.items():
+            part = batches_of(loaded, spread(parts[name], math.ceil(count / PATCHES)))
+            rows = [some(tokens.numpy(), chance) for _, tokens in tokens_of(loaded.method, part, device)]
+            (unfinished / name).mkdir(parents=True, exist_ok=True)
+            np.save(unfinished / name / "tokens.npy", np.concatenate(rows))
+        unfinished.rename(folder)
+    return folder
+
+
+def some(tokens: Float[np.ndarray, "b n d"], chance: np.random.Generator) -> Float[np.ndarray, "k d"]:
+    """A few places of every sample, drawn without repetition."""
+    kept = chance.random(tokens.shape[:2]).argsort(1)[:, :PATCHES, None]
+    return np.take_along_axis(tokens, kept, 1).reshape(-1, tokens.shape[-1])
 
 
 def measured(laboratory: Laboratory, arm: Arm, seed: int) -> dict[str, float]:
     """Error, latents in use and dead latents of the finished arm."""
     loaded = load(laboratory.trained(arm, seed))
-    return sparsity(loaded.method, batches_to_measure(loaded, None, MEASURED), choose_device(laboratory.device))
+    return sparsity(loaded.method, batches_to_measure(loaded, None, ROWS["test"]), choose_device(laboratory.device))
 
 
 def frontier(numbers: dict[str, list[dict[str, float]]], seed: int, used: float) -> float:
