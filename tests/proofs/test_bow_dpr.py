@@ -19,7 +19,7 @@ def test_arms_differ_in_what_the_vector_is_asked_for():
 
 def test_time_is_measured_on_passages_of_the_arms_length():
     found = bow_dpr.passages(bow_dpr.arms_of(PRESETS["small"])[0])
-    assert found["ids"].shape == found["word"].shape == (16, 128)
+    assert found["ids"].shape == found["word"].shape == (16, 64)
     assert found["ids_valid"].all()
 
 
