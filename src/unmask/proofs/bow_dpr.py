@@ -48,6 +48,7 @@ def arms_of(preset: Preset) -> list[Arm]:
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
+    laboratory.train(arms, seeds, "retrieval")
     numbers = {
         arm.name: [laboratory.noted(arm, seed, "retrieval", partial(measured, laboratory, arm, seed)) for seed in seeds]
         for arm in arms
@@ -72,7 +73,6 @@ def passages(arm: Arm) -> Batch:
 
 def measured(laboratory: Laboratory, arm: Arm, seed: int) -> dict[str, float]:
     """What the arm's vectors are worth."""
-    laboratory.say(f"{arm.name}, seed {seed}")
     loaded = load(laboratory.trained(arm, seed))
     collection = read_collection(Path(laboratory.data).parent)
     texts = [text for text in collection.documents.values() if text.strip()]

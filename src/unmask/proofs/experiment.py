@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +102,31 @@ class Laboratory:
 
     def run(self, arms: Sequence[Arm], seeds: Sequence[int]) -> dict[str, list[dict[str, float]]]:
         """The numbers of every arm for every seed."""
-        if self.jobs > 1:
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(self.jobs, context, initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
-                list(pool.map(self.measure, *zip(*((arm, seed) for arm in arms for seed in seeds), strict=True)))
+        self._together(self.measure, arms, seeds)
         return {arm.name: [self.measure(arm, seed) for seed in seeds] for arm in arms}
+
+    def train(self, arms: Sequence[Arm], seeds: Sequence[int], known: str | None = None) -> None:
+        """Trains every arm for every seed, for proofs that measure their own numbers.
+
+        known: arms of which this is noted already are left alone.
+        """
+        self._together(partial(self._train, known), arms, seeds)
+
+    def _train(self, known: str | None, arm: Arm, seed: int) -> None:
+        path = self.arms / f"{self.key(arm, seed)}.json"
+        if known is None or not path.is_file() or known not in json.loads(path.read_text()):
+            self.trained(arm, seed)
+
+    def _together(self, work: Callable[[Arm, int], Any], arms: Sequence[Arm], seeds: Sequence[int]) -> None:
+        """Work on every arm for every seed, `jobs` at a time."""
+        pairs = [(arm, seed) for arm in arms for seed in seeds]
+        if self.jobs == 1:
+            for arm, seed in pairs:
+                work(arm, seed)
+            return
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(self.jobs, context, initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
+            list(pool.map(work, *zip(*pairs, strict=True)))
 
     def measure(self, arm: Arm, seed: int) -> dict[str, float]:
         """The arm's numbers, trained now or known already: kNN and linear test accuracy, time, loss."""
@@ -128,6 +149,7 @@ class Laboratory:
         if (folder / "config.json").exists():
             resume(folder, device=self.device, progress=False, say=lambda _: None)
             return folder
+        self.say(f"{arm.name}, seed {seed}")
         stages = {name: self.trained(value, seed) for name, value in arm.settings.items() if isinstance(value, Arm)}
         pretrain(
             self.data,
@@ -149,7 +171,6 @@ class Laboratory:
         return folder
 
     def _measure(self, arm: Arm, seed: int) -> dict[str, float]:
-        self.say(f"{arm.name}, seed {seed}")
         folder = self.trained(arm, seed)
         report = evaluate(folder, probes=("knn", "linear"), device=self.device, limit=self.test, pixels=self.pixels)
         numbers = {outcome.name: outcome.test for outcome in report.outcomes}

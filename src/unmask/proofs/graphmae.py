@@ -40,6 +40,7 @@ def arms_of(preset: Preset) -> list[Arm]:
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
+    laboratory.train(arms, seeds, "nodes")
     numbers = {
         arm.name: [laboratory.noted(arm, seed, "nodes", partial(measured, laboratory, arm, seed)) for seed in seeds]
         for arm in arms
@@ -56,7 +57,6 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
 
 def measured(laboratory: Laboratory, arm: Arm, seed: int) -> dict[str, float]:
     """Test accuracies of the arm's nodes, and of raw features."""
-    laboratory.say(f"{arm.name}, seed {seed}")
     loaded = load(laboratory.trained(arm, seed))
     scores = measure(loaded, Asked(None, None, seed, choose_device(laboratory.device))).numbers["scores"]
     numbers = {**scores[NODES], RAW: scores[RAW]["linear"], SMOOTHED: scores[SMOOTHED]["linear"]}

@@ -110,7 +110,6 @@ def features() -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def learned(laboratory: Laboratory, arm: Arm, seed: int) -> dict[str, float]:
     """How much of the clean and of the noisy feature is learned, and what the equations say of this moment."""
-    laboratory.say(f"{arm.name}, seed {seed}")
     loaded = load(laboratory.trained(arm, seed))
     plan, target, method = loaded.config.plan, arm.settings["target"], cast(JepaLinearDynamics, loaded.method)
     covariance, coefficient = (torch.tensor(values) for values in features())

@@ -82,7 +82,6 @@ def reached(laboratory: Laboratory, arm: Arm, steps: int, cases: int, seed: int)
 
     An arm without pretraining clones from scratch and remembers all that came before; the others tune their decoder.
     """
-    laboratory.say(f"{arm.name}, seed {seed}")
     loaded = load(laboratory.trained(arm, seed))
     cloning = arm.epochs == 0
     source = whole_of(pictures_of(loaded, None), TrajectorySource)

@@ -36,11 +36,9 @@ def arms_of(preset: Preset) -> list[Arm]:
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
-    numbers = laboratory.run(arms, seeds)
+    laboratory.train(arms, seeds, "quality")
     judge: list[Judge] = []
-    for arm in arms:
-        for row, seed in zip(numbers[arm.name], seeds, strict=True):
-            row |= measured(laboratory, arm, seed, judge)
+    numbers = {arm.name: [measured(laboratory, arm, seed, judge) for seed in seeds] for arm in arms}
     ratio = summary(
         [a["samples"] / b["samples"] for a, b in zip(numbers["cosine"], numbers["one by one"], strict=True)]
     )

@@ -51,6 +51,7 @@ def arms_of(preset: Preset) -> list[Arm]:
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms, passages = arms_of(preset), PASSAGES[preset.limit <= SMALL]
+    laboratory.train(arms, seeds, f"bits {passages}")
     numbers = {
         arm.name: [
             laboratory.noted(arm, seed, f"bits {passages}", partial(measured, laboratory, arm, seed, passages))
@@ -75,7 +76,6 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
 
 def measured(laboratory: Laboratory, arm: Arm, seed: int, passages: int) -> dict[str, float]:
     """Bits per character of the test part by the bound, whatever the arm was trained by."""
-    laboratory.say(f"{arm.name}, seed {seed}")
     loaded = load(laboratory.trained(arm, seed))
     method: Any = loaded.method
     method.weight = "bound"

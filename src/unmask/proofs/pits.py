@@ -44,6 +44,7 @@ def arms_of(preset: Preset) -> list[Arm]:
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
     epochs = TUNING[preset.limit <= SMALL]
+    laboratory.train(arms, seeds, f"forecast {epochs}")
     numbers = {
         arm.name: [
             laboratory.noted(arm, seed, f"forecast {epochs}", partial(tuned, laboratory, arm, seed, epochs))
@@ -67,7 +68,6 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
 
 def tuned(laboratory: Laboratory, arm: Arm, seed: int, epochs: tuple[int, int]) -> dict[str, float]:
     """Test errors of the arm's network, fine-tuned to forecast."""
-    laboratory.say(f"{arm.name}, seed {seed}")
     loaded, parts, batches, card = _forecasts(laboratory, arm, seed)
     steps = max(1, len(parts["train"]) // BATCH)
     stream = TrainingStream(

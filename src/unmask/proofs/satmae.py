@@ -58,6 +58,7 @@ def arms_of(preset: Preset) -> tuple[list[Arm], list[Arm]]:
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     scene, series = arms_of(preset)
+    laboratory.train(scene, seeds, "cover")
     numbers = {
         arm.name: [laboratory.noted(arm, seed, "cover", partial(cover, laboratory, arm, seed)) for seed in seeds]
         for arm in scene
@@ -81,7 +82,6 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
 
 def cover(laboratory: Laboratory, arm: Arm, seed: int) -> dict[str, float]:
     """Accuracy on the right of the scene, of the arm's tokens and of raw bands in the same small places."""
-    laboratory.say(f"{arm.name}, seed {seed}")
     loaded = load(laboratory.trained(arm, seed))
     features, raw, labels, columns = small_places(loaded, laboratory.data, choose_device(laboratory.device))
     first, second = columns.unique().quantile(torch.tensor([1 / 3, 1 / 2]))
