@@ -48,3 +48,12 @@ def test_it_runs_in_small(tmp_path, monkeypatch):
     assert len(findings.claims) == 4 + 4
     assert all(0 <= row["land cover"] <= 1 for row in findings.numbers["groups"])
     assert torch.isfinite(torch.tensor([row["linear"] for row in findings.numbers["dates"]])).all()
+
+
+def test_windows_are_divided_as_a_whole_and_none_is_in_two_parts():
+    window = torch.arange(12).repeat_interleave(4)
+    parts = satmae.divided_windows(window, 0)
+    assert [int(part.sum()) for part in parts] == [16, 8, 24]
+    assert torch.stack(parts).sum(0).eq(1).all()
+    assert all(part.view(12, 4).float().std(1).eq(0).all() for part in parts)
+    assert not torch.equal(parts[0], satmae.divided_windows(window, 1)[0])
