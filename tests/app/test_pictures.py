@@ -181,7 +181,8 @@ def test_padding_is_white_and_odd_sizes_keep_their_size():
     for axis in figure.axes:
         column = np.asarray(axis.images[0].get_array())
         assert column.shape == (11 + 1 + 11, 10, 3), "two pictures, a line of white between them"
-        assert (column[9:12] == 1).all() and (column[21:] == 1).all()
+        assert (column[9:12] == 1).all()
+        assert (column[21:] == 1).all()
 
 
 def test_a_grid_shows_every_picture_with_its_title():

@@ -28,7 +28,7 @@ from unmask.train.engine import choose_device
 
 DATA = ("Pendulum-v1:episodes=90,steps=200",)
 SMALL = 20_000  # training samples up to which a preset counts as small
-EPOCHS = {True: 6, False: 100}
+EPOCHS = {True: 20, False: 100}
 CASES, AHEAD = {True: 100, False: 500}, 16
 RATE, BATCH = 4e-3, 64  # the first per 256 samples
 TUNING_RATE, TUNING = 5e-4, 0.25  # absolute; of the steps of pretraining
