@@ -38,7 +38,8 @@ def prove(
     as such. jobs: arms trained at the same time, each with one thread. Data other than the preset's are named as DATA.
     """
     module = _module(slug, study)
-    chosen = scale(preset, getattr(module, "FAMILY", False))
+    family = getattr(module, "FAMILY", False)  # pixels are the same for all its members: MAE's proof has them
+    chosen = scale(preset, family)
     if seeds < 1:
         raise ValueError(f"{seeds} seeds prove nothing; give at least 3")
     if jobs < 1:
@@ -48,7 +49,7 @@ def prove(
     reader = getattr(module, "READER", slug or "mae")  # a method that works on the data that the proof starts from
     for name in getattr(module, "DATA", (chosen.data,)):
         place = _place(data, name, reader)
-        laboratory = Laboratory(place, chosen.limit, chosen.test, *folders, device, say, jobs=jobs, method=reader)
+        laboratory = Laboratory(place, chosen.limit, chosen.test, *folders, device, say, not family, jobs, reader)
         findings = module.prove(laboratory, chosen, list(range(seeds)))
         title = slug or f"study-{study}-{place.stem}"
         path = write_result(Path(out), title, preset, laboratory, findings, slug or f"--study {study}")
