@@ -83,7 +83,10 @@ def _words(value: Any) -> str:
 
 
 def picture(result: dict[str, Any]) -> list[str]:
-    """A study's plot: for every number the arms in a row, mean and spread, the first one as a line."""
+    """The proof's own picture, or a study's plot: for every number the arms in a row, mean and spread, the first one as
+    a line."""
+    if (own := RESULTS / f"{result['slug']}.png").exists():
+        return [f"\n![{result['slug']}: what the proof drew](../results/{own.name})"]
     if not result["slug"].startswith(STUDY):
         return []
     import matplotlib
