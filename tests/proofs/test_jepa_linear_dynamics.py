@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from small_run import without_drawing  # noqa: F401
+from unmask.parts.ops.linear_dynamics import learning_time
 from unmask.proofs import jepa_linear_dynamics as proof
 from unmask.proofs.experiment import Laboratory
 from unmask.proofs.presets import PRESETS
@@ -37,10 +38,19 @@ def test_it_runs_in_small(tmp_path, monkeypatch):
     assert (tmp_path / "results" / "jepa_linear_dynamics.png").is_file()
 
 
+def test_the_theory_learns_the_clean_feature_first_in_jepa_and_last_in_mae():
+    covariance, coefficient = proof.features()
+    for target, clean_first in (("latent", True), ("data", False)):
+        clean, noisy = (
+            learning_time(v, c, proof.LAYERS, target, proof.SCALE) for v, c in zip(covariance, coefficient, strict=True)
+        )
+        assert (clean < noisy) == clean_first
+
+
 def test_data_that_equations_give_need_no_file(tmp_path, monkeypatch):
     def stop(laboratory, *_):
         raise RuntimeError(str(laboratory.data))
 
     monkeypatch.setattr(proof, "prove", stop)
-    with pytest.raises(RuntimeError, match="static:samples=8192"):
+    with pytest.raises(RuntimeError, match="static:signal=1.0x1.05,noise=0.05x1.05,samples=32768"):
         prove("jepa_linear_dynamics", out=tmp_path, cache=tmp_path)

@@ -2,8 +2,8 @@
 
 Simulated: full matrices from a random balanced start by gradient descent on exact covariances, 1 to 3 layers, features
 of equal covariance and different coefficients. Every learning time is compared with the theory's. Trained: both on
-samples of a clean feature of small covariance and a noisy one of large covariance, up to the moment that the theory
-puts between the two.
+samples of a clean feature and a noisy one of slightly larger covariance, up to the moment that the theory puts between
+the two; the order turns with the coefficient in deep networks alone, and where the covariances are near each other.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,8 @@ from unmask.parts.ops.linear_dynamics import TARGETS, evolve, final_weight, lear
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, summary
 from unmask.proofs.presets import Preset
 
-DATA = ("static:samples=8192",)  # a clean feature of covariance 1, a noisy one of covariance 1.5
+SIGNAL, NOISE = (1.0, 1.05), (0.05, 1.05)  # variances of the clean feature and of the noisy one
+DATA = ("static:signal={}x{},noise={}x{},samples=32768".format(*SIGNAL, *NOISE),)
 NAMES = {"latent": "jepa", "data": "mae"}
 COEFFICIENTS = (0.4, 0.5, 0.6, 0.75, 0.9, 1.0)  # of the simulated features, all of covariance 1
 STARTS = {1: 0.02, 2: 0.05, 3: 0.1}  # scale of the weights, by the number of layers
@@ -30,7 +31,7 @@ STEPS = {  # time of one update, short beside the fastest change of a weight
     "data": {1: 0.001, 2: 0.005, 3: 0.01},
 }
 CLOSE = 0.01  # relative error up to which a simulation follows its equation
-LAYERS, SCALE, RATE, BATCH = 2, 0.08, {"latent": 0.5, "data": 0.02}, 256  # of the trained networks
+LAYERS, SCALE, RATE, BATCH = 3, 0.15, {"latent": 1.0, "data": 0.02}, 256  # of the trained networks
 
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
@@ -104,7 +105,7 @@ def features() -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Covariances and coefficients of the trained arms' data."""
     from unmask.data.equations import Static
 
-    moments = Static().moments()
+    moments = Static(SIGNAL, NOISE).moments()
     return moments.both, moments.coefficients
 
 
