@@ -26,7 +26,9 @@ def test_it_runs_in_small(tmp_path, monkeypatch):
     monkeypatch.setattr(proof, "COEFFICIENTS", (0.8, 1.0))
     monkeypatch.setattr(proof, "STARTS", {1: 0.2})
     monkeypatch.setattr(proof, "STEPS", {"latent": {1: 0.05}, "data": {1: 0.02}})
-    monkeypatch.setattr(proof, "RATE", {"latent": 100.0, "data": 10.0})
+    monkeypatch.setattr(proof, "LAYERS", 2)
+    monkeypatch.setattr(proof, "SCALE", 0.1)
+    monkeypatch.setattr(proof, "RATE", {"latent": 20.0, "data": 1.0})
     folders = tmp_path / "runs", tmp_path / "results" / "arms"
     laboratory = Laboratory(
         Path("static:samples=100"), 100, 10, *folders, "cpu", lambda _: None, method="jepa_linear_dynamics"
@@ -52,5 +54,5 @@ def test_data_that_equations_give_need_no_file(tmp_path, monkeypatch):
         raise RuntimeError(str(laboratory.data))
 
     monkeypatch.setattr(proof, "prove", stop)
-    with pytest.raises(RuntimeError, match="static:signal=1.0x1.05,noise=0.05x1.05,samples=32768"):
+    with pytest.raises(RuntimeError, match=r"static:signal=1\.0x1\.05,noise=0\.05x1\.05,samples=32768"):
         prove("jepa_linear_dynamics", out=tmp_path, cache=tmp_path)
