@@ -26,9 +26,9 @@ def test_it_runs_in_small(tmp_path, monkeypatch):
     monkeypatch.setattr(proof, "COEFFICIENTS", (0.8, 1.0))
     monkeypatch.setattr(proof, "STARTS", {1: 0.2})
     monkeypatch.setattr(proof, "STEPS", {"latent": {1: 0.05}, "data": {1: 0.02}})
-    monkeypatch.setattr(proof, "LAYERS", 2)
+    monkeypatch.setattr(proof, "LAYERS", 1)
     monkeypatch.setattr(proof, "SCALE", 0.1)
-    monkeypatch.setattr(proof, "RATE", {"latent": 4.0, "data": 0.5})
+    monkeypatch.setattr(proof, "RATE", {"latent": 1.0, "data": 0.1})
     folders = tmp_path / "runs", tmp_path / "results" / "arms"
     laboratory = Laboratory(
         Path("static:samples=100"), 100, 10, *folders, "cpu", lambda _: None, method="jepa_linear_dynamics"
