@@ -20,7 +20,7 @@ SMALL = 20_000  # training samples up to which a preset counts as small
 PROBES = ("knn", "linear")
 MASKS = (("random places", "random"), ("whole frames", "frame"))
 NOTE = (
-    "In clips that are pans over photographs all motion is one of the camera, and whole hidden frames ask for it directly;"
+    "In clips that are pans over photographs all motion is the camera's, and whole hidden frames ask for it directly;"
     " the paper's clips have motion of objects. Losses are close because few steps leave all arms near their plateau."
 )
 RATE, BATCH, LATE = 8e-3, 32, 0.9  # the first per 256 samples; share of the training after which the loss is taken
