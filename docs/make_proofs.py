@@ -20,7 +20,9 @@ standard deviation. A claim **holds** where the difference, taken seed by seed, 
 more than its standard error; one that is *not seen* stays here as a finding. Accuracies are on the test part, at the
 block that is best on validation.
 """
-SHOWN = {  # the numbers that are shown, where an arm has them, and how
+PLAIN = "{:.3g}"
+ASIDE = ("seconds", "pixels ", "held-out ")  # numbers that begin so are left out, unless they are in SHOWN
+SHOWN = {  # how numbers are shown that are no plain ones
     "knn": ("kNN", "{:.1%}"),
     "linear": ("linear", "{:.1%}"),
     "few labels": ("few labels", "{:.1%}"),
@@ -35,14 +37,11 @@ SHOWN = {  # the numbers that are shown, where an arm has them, and how
 def proof(result: dict[str, Any]) -> list[str]:
     """One proof: what was run, the arms, the claims, the remarks."""
     numbers = result["numbers"]
-    columns = [key for key in SHOWN if all(key in row for row in numbers.values())]
+    columns = columns_of(numbers)
     rows = []
     for name, row in numbers.items():
-        epochs = result["arms"][name]["epochs"]
-        cells = [
-            f"{SHOWN[key][1].format(row[key]['mean'])} ± {SHOWN[key][1].format(row[key]['spread'])}" for key in columns
-        ]
-        rows.append(f"| {name} | {epochs:g} | {' | '.join(cells)} |")
+        cells = [_cell(key, row[key]) if key in row else "" for key in columns]
+        rows.append(f"| {name} | {result['arms'][name]['epochs']:g} | {' | '.join(cells)} |")
     claims = [
         f"- {'**holds**' if claim['holds'] else '*not seen*'}: {claim['claim']} ({_difference(claim['numbers'])})"
         for claim in result["claims"]
@@ -52,7 +51,7 @@ def proof(result: dict[str, Any]) -> list[str]:
         f"\n## {result['slug']}\n",
         f"`{result['command']}` on {data['name']}, {data['pictures']:,} samples at most, {len(result['seeds'])} seeds,"
         f" {result['machine']}, {result['date']}.\n",
-        f"| arm | epochs | {' | '.join(SHOWN[key][0] for key in columns)} |",
+        f"| arm | epochs | {' | '.join(SHOWN.get(key, (key,))[0] for key in columns)} |",
         "|---" * (len(columns) + 2) + "|",
         *rows,
         "",
@@ -61,6 +60,18 @@ def proof(result: dict[str, Any]) -> list[str]:
         *picture(result),
         *(f"\n{note}" for note in result["notes"]),
     ]
+
+
+def columns_of(numbers: dict[str, Any]) -> list[str]:
+    """The numbers that any arm has: the usual ones first, then the proof's own."""
+    found = list(dict.fromkeys(key for row in numbers.values() for key in row))
+    own = [key for key in found if key not in SHOWN and not key.startswith(ASIDE)]
+    return [key for key in SHOWN if key in found] + own
+
+
+def _cell(key: str, number: dict[str, float]) -> str:
+    form = SHOWN.get(key, (key, PLAIN))[1]
+    return f"{form.format(number['mean'])} ± {form.format(number['spread'])}"
 
 
 def besides(result: dict[str, Any]) -> list[str]:
@@ -114,6 +125,8 @@ def picture(result: dict[str, Any]) -> list[str]:
 
 
 def _difference(numbers: dict[str, float]) -> str:
+    if "mean" not in numbers:
+        return _words(numbers)
     spread = f" ± {numbers['spread']:.4f}" if "spread" in numbers else ""
     return f"{numbers['mean']:+.4f}{spread}"
 
