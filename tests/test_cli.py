@@ -273,9 +273,9 @@ def test_info_says_what_a_run_is(run, answer, capsys):
 def test_methods_lists_every_system_with_computed_states(answer, capsys):
     found = answer("methods")
     assert [row["slug"] for row in found] == slugs()
-    keys = ["slug", "id", "title", "modality", "hides", "predicts", "works", "faithful", "proven"]
+    keys = ["slug", "id", "title", "modality", "hides", "predicts", "works", "faithful", "proven", "claims"]
     assert all(list(row) == keys for row in found)
-    assert all(isinstance(row[state], bool) for row in found for state in keys[-3:])
+    assert all(isinstance(row[state], bool) for row in found for state in keys[-4:-1])
     numbers = {row["slug"]: row["id"] for row in found}
     assert (numbers["mae"], numbers["self_guided_mae"]) == (4, 1)
     assert unmask("methods") == 0

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from unmask.app.catalogue import builder, card, create, find, methods, recipe, slugs, source_hash, states
+from unmask.app.catalogue import builder, card, claims_held, create, find, methods, recipe, slugs, source_hash, states
 from unmask.families import MaskedAutoencoder
 from unmask.methods.mae import MAE
 
@@ -54,6 +54,12 @@ def test_states_follow_tests_and_claims(tmp_path):
     assert states("mae", tmp_path) == {"works": True, "faithful": True, "proven": True}
     write(tmp_path, works=FAILED, faithful=NONE, claims=[True, False])
     assert states("mae", tmp_path) == {"works": False, "faithful": False, "proven": False}
+
+
+def test_a_proof_that_shows_some_claims_is_told_from_none(tmp_path):
+    assert claims_held("mae", tmp_path) == "-"
+    write(tmp_path, claims=[True, False, True])
+    assert claims_held("mae", tmp_path) == "2/3"
 
 
 def test_a_changed_system_has_to_be_tested_again(tmp_path):

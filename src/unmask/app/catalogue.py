@@ -89,6 +89,12 @@ def states(slug: str, folder: Path | None = None) -> dict[str, bool]:
     }
 
 
+def claims_held(slug: str, folder: Path | None = None) -> str:
+    """How many of its claims the proof showed, as "5/6"; "-" where no proof was run."""
+    found = _read((folder or results_folder()) / f"{slug}.json").get("claims", [])
+    return f"{sum(claim['holds'] for claim in found)}/{len(found)}" if found else "-"
+
+
 def _passed(outcome: dict[str, int] | None) -> bool:
     return outcome is not None and outcome["passed"] > 0 and outcome["failed"] == 0
 
@@ -127,4 +133,5 @@ def _summary(slug: str) -> dict[str, Any]:
         "hides": about.hides,
         "predicts": about.predicts,
         **states(slug),
+        "claims": claims_held(slug),
     }
