@@ -292,9 +292,10 @@ def panel(columns: dict[str, Float[Tensor, "b 3 h w"]], caption: str = "") -> "F
 
     rows, _, h, w = next(iter(columns.values())).shape
     cell, gap = 1.6, max(1, round(PANEL_GAP * w))
-    layout = ConstrainedLayoutEngine(w_pad=PANEL_GAP * cell / 2, h_pad=0.03, wspace=0, hspace=0)
-    tall = rows * (h + gap) - gap
-    figure = Figure(figsize=(cell * len(columns), cell * tall / w + 0.95), dpi=150, layout=layout)
+    pad, tall = PANEL_GAP * cell / 2, rows * (h + gap) - gap
+    layout = ConstrainedLayoutEngine(w_pad=pad, h_pad=0.03, wspace=0, hspace=0)
+    size = cell * len(columns), (cell - 2 * pad) * tall / w + 0.95
+    figure = Figure(figsize=size, dpi=150, layout=layout)
     axes = figure.subplots(1, len(columns), squeeze=False)[0]
     for axis, (title, pictures) in zip(axes, columns.items(), strict=True):
         spaced = F.pad(pictures, (0, 0, 0, gap), value=1.0).movedim(1, -1).flatten(0, 1)[:tall]
