@@ -55,6 +55,17 @@ def test_seeing_everything_is_the_same_as_no_mask():
     assert torch.equal(vit(image, Mask.nothing(2, 16)), vit(image))
 
 
+def test_with_a_fill_all_patches_enter_and_hidden_ones_as_that_vector():
+    vit, image, fill = encoder(), pictures(2, 3, 16, 16), pictures(1, 1, 16)
+    mask = Mask.from_scores(pictures(2, 16), 5)
+    tokens = vit(image, mask, fill=fill)
+    assert tokens.shape == (2, 17, 16)
+    spoiled = mask.hidden.unsqueeze(-1) * pictures(2, 16, 48, seed=3)
+    assert torch.equal(vit(image + unpatchify(spoiled, (4, 4), 4), mask, fill=fill), tokens)
+    assert not torch.equal(vit(image, mask, fill=fill + 1), tokens)
+    assert torch.equal(vit(image, Mask.nothing(2, 16), fill=fill), vit(image))
+
+
 def test_rows_of_unequal_length_give_what_they_give_alone():
     vit, image = encoder(), pictures(2, 3, 16, 16)
     scores = pictures(2, 16)

@@ -1,4 +1,4 @@
-"""MTO: keeps mask tokens unlike any token of data in the early layers of MAE's decoder, on top of MAE's loss.
+"""MTO: keeps mask tokens unlike any token of data in early layers, on top of the loss of MAE or SimMIM.
 
 New here: three terms on how alike mask tokens and visible ones are. `sparsity`: of a mask token's likeness to all
 tokens after the first block, the share that falls on visible ones. `singularity`: the squared cosine of the mask token
@@ -7,8 +7,8 @@ of that likeness over its greatest value, may fall from block to block, but not 
 Paper: "Emerging Property of Masked Token for Effective Pre-training", ECCV 2024, https://arxiv.org/abs/2404.08330
 Reference: none released, and the paper's formulas could not be had: its abstract names the property, that mask tokens
 should be unlike data and merge gradually, and an entropy. All formulas here are a reading of that, NOT VERIFIED.
-Differs: in whatever the paper does otherwise. Mask tokens in the encoder (SimMIM) and the recalibration of attention
-to mask tokens are left out.
+Differs: in whatever the paper does otherwise. `host="simmim"` has the mask tokens in the encoder and a linear head,
+with MAE's error and target. The recalibration of attention to mask tokens is left out.
 """
 
 import torch
@@ -16,13 +16,15 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from unmask.core import Batch, Card, Context, Mask, Recipe, only_known
+from unmask.core import Batch, Card, Context, Mask, Recipe, check_choice, only_known
 from unmask.families import MaskedAutoencoder
 from unmask.parts.losses.masked import masked_mean, masked_mse
 from unmask.parts.masks.random import RandomMask
+from unmask.parts.nets.patch_head import PatchHead
 from unmask.parts.nets.token_decoder import TokenDecoder
 from unmask.parts.nets.transformer import Record
 from unmask.parts.nets.vit import ViT
+from unmask.parts.ops.patches import patchify
 from unmask.parts.ops.relations import cosine_relations
 from unmask.parts.targets.pixels import Pixels
 
@@ -40,9 +42,13 @@ CARD = Card(
 )
 
 
+HOSTS = ("mae", "simmim")
+
+
 class MTO(MaskedAutoencoder):
     """sparsity, singularity, smoothness: weights of the terms. temperature: of the likeness.
 
+    host: "mae" has mask tokens in the decoder, "simmim" in the encoder, where a linear head takes the decoder's place.
     ratio: share of the patches that is hidden. normalise: predict pixels normalised per patch.
     """
 
@@ -56,27 +62,27 @@ class MTO(MaskedAutoencoder):
         singularity: float = 0.1,
         smoothness: float = 0.1,
         temperature: float = 0.1,
+        host: str = "mae",
     ):
-        super().__init__(
-            encoder, decoder or TokenDecoder(encoder), RandomMask(ratio), Pixels(encoder.patch_size, normalise)
-        )
+        check_choice("host", host, HOSTS)
+        head = PatchHead(encoder) if host == "simmim" else decoder or TokenDecoder(encoder)
+        super().__init__(encoder, head, RandomMask(ratio), Pixels(encoder.patch_size, normalise))
         if temperature <= 0 or min(sparsity, singularity, smoothness) < 0:
             raise ValueError(f"temperature {temperature} must lie above 0, and no weight of a term below")
         self.sparsity = sparsity
         self.singularity = singularity
         self.smoothness = smoothness
         self.temperature = temperature
+        self.host = host
 
     def losses(self, batch: Batch, context: Context, mask: Mask | None = None) -> dict[str, Float[Tensor, ""]]:
         batch, record = only_known(batch), Record()
         mask = self.sampler(self, batch, context) if mask is None else mask
         target, places = self.target(batch), self.places(batch)
-        seen = self.encoder(batch["image"], mask)
-        prediction = self.decoder(seen, mask, self.encoder.grid_of(batch["image"]), record, places)
+        prediction, visible = self._predicted(batch, mask, record)
         terms = {"reconstruction": masked_mse(prediction, target.values, mask.hidden, target.real)}
         if self.singularity:
-            visible = self.decoder.embed(seen[:, self.encoder.prefix :]).detach()
-            cosines = F.cosine_similarity(visible.float(), self.decoder.mask_token.float(), dim=-1)
+            cosines = F.cosine_similarity(visible.detach().float(), self.decoder.mask_token.float(), dim=-1)
             valid = torch.ones_like(cosines, dtype=torch.bool) if mask.valid is None else mask.valid
             terms["singularity"] = self.singularity * masked_mean(cosines.square(), valid)
         if self.sparsity or self.smoothness:
@@ -88,6 +94,22 @@ class MTO(MaskedAutoencoder):
                 course = torch.stack([heterogeneity(p, mask.hidden, places) for p in likeness])
                 terms["smoothness"] = self.smoothness * roughness(course)
         return terms
+
+    def predict(self, batch: Batch, mask: Mask, record: Record | None = None) -> Float[Tensor, "b n k"]:
+        return self._predicted(only_known(batch), mask, record)[0]
+
+    def _predicted(
+        self, batch: Batch, mask: Mask, record: Record | None
+    ) -> tuple[Float[Tensor, "b n k"], Float[Tensor, "b s d"]]:
+        """What is predicted of every place, and the visible patches where they meet the mask tokens."""
+        image, places = batch["image"], self.places(batch)
+        grid = self.encoder.grid_of(image)
+        if self.host == "simmim":
+            tokens = self.encoder(image, mask, record, places=places, fill=self.decoder.mask_token)
+            visible = self.encoder.embed(mask.visible(patchify(image, self.encoder.patch_size)))
+            return self.decoder(tokens, mask, grid), visible
+        seen = self.encoder(image, mask)
+        return self.decoder(seen, mask, grid, record, places), self.decoder.embed(seen[:, self.encoder.prefix :])
 
     def likeness(self, tokens: Float[Tensor, "b n d"], places: Bool[Tensor, "b n"] | None) -> Float[Tensor, "b n n"]:
         """How alike every token is to every other one that exists, as shares that sum to one."""

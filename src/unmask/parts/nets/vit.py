@@ -101,11 +101,12 @@ class ViT(nn.Module):
         record: Record | None = None,
         layers: int | None = None,
         places: Bool[Tensor, "b n"] | None = None,
+        fill: Float[Tensor, "*fill d"] | None = None,
     ) -> Float[Tensor, "b s d"]:
-        """Class token, if any, then the seen patches.
+        """Class token, if any, then the seen patches; with `fill` all, hidden ones as this vector at their place.
 
         layers: stop after that many blocks, before the final norm.
-        places: without a mask, False where a place is padding that must not be attended to.
+        places: where all patches are there, False where a place is padding that must not be attended to.
         """
         if image.shape[1] != self.channels:
             raise ValueError(
@@ -114,9 +115,10 @@ class ViT(nn.Module):
         patches = patchify(image, self.patch_size)
         positions = self.positions(self.grid_of(image)).expand(image.shape[0], -1, -1)
         valid = places
-        if mask is not None:
+        if mask is not None and fill is None:
             patches, positions, valid = mask.visible(patches), mask.visible(positions), mask.valid
-        x = self.embed(patches) + positions
+        x = self.embed(patches)
+        x = (x if mask is None or fill is None else mask.cover(x, fill)) + positions
         if self.class_token is not None:
             x = torch.cat([self.class_token.expand(x.shape[0], -1, -1).to(x.dtype), x], dim=1)
             if valid is not None:
