@@ -10,6 +10,7 @@ from unmask.app.masking import SAMPLERS, use_mask
 from unmask.core import Context
 
 CLIPS = ("tube", "frame")  # words for places that have a time
+BOTH = ("random", "hard")
 
 
 def masked(slug: str):
@@ -33,8 +34,8 @@ REFUSED |= {("maskgit", word): "" for word in SAMPLERS}  # ids are hidden by a s
 
 
 def fits(slug: str, word: str) -> bool:
-    """Whether the sampler is for the kind of places that the method hides; random masks are for all."""
-    return word == "random" or (word in CLIPS) == (card(slug).data == "video")
+    """Whether the sampler is for the kind of places that the method hides."""
+    return word in BOTH or (word in CLIPS) == (card(slug).data == "video")
 
 
 PAIRS = [(slug, word) for slug in slugs() if masked(slug) is not None for word in SAMPLERS if fits(slug, word)]

@@ -8,8 +8,9 @@ from unmask.core import Context, Mask
 from unmask.methods import hpm, mae
 from unmask.parts.losses.loss_prediction import pairwise_order, standardised_error
 from unmask.parts.losses.masked import masked_mse
-from unmask.parts.masks.hard import HardMask, hard_mask, own_errors, tube_mask
+from unmask.parts.masks.hard import HardMask, HardTubes, hard_mask, own_errors
 from unmask.parts.masks.random import random_mask
+from unmask.parts.nets.video_vit import VideoViT
 
 
 def context(progress: float, seed: int = 0) -> Context:
@@ -21,10 +22,10 @@ def noise(*shape: int) -> torch.Tensor:
 
 
 class Judge:
-    """Stands for a model that is told what is hard."""
+    """Stands for a model that is told what is hard, and for its encoder of pictures if it has no other."""
 
-    def __init__(self, losses: torch.Tensor):
-        self.losses, self.training, self.encoder = losses, True, self
+    def __init__(self, losses: torch.Tensor, encoder: VideoViT | None = None):
+        self.losses, self.training, self.encoder = losses, True, encoder or self
 
     def grid_of(self, image):
         return 4, 4
@@ -63,12 +64,17 @@ def test_padding_is_never_hidden_however_hard():
 
 
 def test_a_clip_is_masked_alike_at_every_time_where_its_mean_hardness_is_high():
-    hardness = pictures(2, 5, 16)
-    hidden = tube_mask(hardness, noise(2, 16), 0.75, 1.0)
-    assert hidden.shape == (2, 5, 16)
+    hardness = pictures(2, 2, 16)
+    judge = Judge(hardness.flatten(1), VideoViT("16x2x2", image_size=16, patch_size=4, frames=4))
+    sampler, batch = HardTubes(0.75, start=1.0, end=1.0), {"video": pictures(2, 3, 4, 16, 16)}
+    hidden = sampler(judge, batch, context(0.5)).hidden.unflatten(1, (2, 16))
     assert (hidden == hidden[:, :1]).all()
     hardest = hardness.mean(1).argsort(descending=True)[:, :12]
-    assert torch.equal(hidden[:, 3], torch.zeros(2, 16, dtype=torch.bool).scatter(1, hardest, True))
+    assert torch.equal(hidden[:, 1], torch.zeros(2, 16, dtype=torch.bool).scatter(1, hardest, True))
+    at_random = HardTubes(0.75, end=0.0)(judge, batch, context(0.5)).hidden.unflatten(1, (2, 16))
+    assert (at_random == at_random[:, :1]).all()
+    assert at_random[:, 0].sum(-1).tolist() == [12, 12]
+    assert HardTubes().ratio == 0.9
 
 
 def test_the_share_of_hard_places_grows_from_start_to_end():

@@ -1,5 +1,6 @@
 """Masked autoencoding that learns which places are hard to predict, so that its sampler can hide them."""
 
+import math
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unmask.core import Batch, Context, Mask, check_choice, only_known
+from unmask.core import Batch, Context, Mask, check_choice, key_of, only_known
 from unmask.families.masked_autoencoder import MaskedAutoencoder
 from unmask.parts.losses.loss_prediction import pairwise_order, standardised_error
 from unmask.parts.losses.masked import masked_mean, place_mse
@@ -16,6 +17,7 @@ from unmask.parts.nets.teacher import Teacher
 from unmask.parts.nets.transformer import Record
 from unmask.parts.targets.pixels import Target
 
+TARGETS = ("pixels", "features")  # what builders let choose from
 RULES = {"order": pairwise_order, "value": standardised_error}
 
 
@@ -23,8 +25,9 @@ class HardPatches(MaskedAutoencoder):
     """A masked autoencoder with a second decoder that predicts the loss at every place, and a slow copy of it all that
     sees whole pictures: it says what is hard (`predicted_losses`) and can be the target.
 
-    target: None predicts the copy's features, both of unit length. learns: the "order" of a picture's losses or their
-    "value". decay: of the copy, first and last, linear between over the share `rise` of the training.
+    target: None predicts the copy's features, both of unit length, with a last layer of that width. learns: the "order"
+    of a picture's losses or their "value". decay: of the copy, first and last, linear between over the share `rise` of
+    the training.
     """
 
     def __init__(self, encoder, decoder, sampler, target=None, learns="order", decay=(0.999, 0.9999), rise=0.5):
@@ -33,15 +36,17 @@ class HardPatches(MaskedAutoencoder):
         if not 0 <= rise <= 1:
             raise ValueError(f"rise {rise} is not a share of the training; choose a number in [0, 1]")
         self.of_features = target is None
+        if self.of_features:
+            decoder.rehead(encoder.width)
         self.learns, self.decay, self.rise = learns, decay, rise
-        self.predictor = LossPredictor(decoder, encoder.patch_size**2 * encoder.channels)
+        self.predictor = LossPredictor(decoder, encoder.numbers)
         self.teacher = Teacher(self._student())
 
     def losses(self, batch: Batch, context: Context, mask: Mask | None = None) -> dict[str, Float[Tensor, ""]]:
-        batch = only_known(batch)
+        batch = only_known(batch, key_of(self.encoder))
         mask = self.sampler(self, batch, context) if mask is None else mask
-        image, target = batch["image"], self.target(batch)
-        tokens, grid, places = self.encoder(image, mask), self.encoder.grid_of(image), self.places(batch)
+        values, target = batch[key_of(self.encoder)], self.target(batch)
+        tokens, grid, places = self.encoder(values, mask), self.encoder.grid_of(values), self.places(batch)
         prediction = self._unit(self.decoder(tokens, mask, grid, None, places))
         errors = place_mse(prediction, target.values, target.real) * (prediction.shape[-1] if self.of_features else 1)
         predicted = self.predictor(self.decoder.fill(tokens, mask, grid), places)
@@ -53,17 +58,18 @@ class HardPatches(MaskedAutoencoder):
 
     def predicted_losses(self, batch: Batch) -> Float[Tensor, "b n"]:
         """How hard the slow copy, which sees everything, expects every place to be when it is hidden."""
-        return self._look(only_known(batch))[1]
+        return self._look(batch)[1]
 
     def copied_features(self, batch: Batch) -> Target:
-        return Target(F.normalize(self._look(only_known(batch))[0].float(), dim=-1))
+        return Target(F.normalize(self._look(batch)[0].float(), dim=-1))
 
     @torch.no_grad()
     def _look(self, batch: Batch) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b n"]]:
         copy: Any = self.teacher.network
-        image, places, grid = batch["image"], self.places(batch), self.encoder.grid_of(batch["image"])
-        tokens = copy["encoder"](image, places=places)
-        nothing = Mask.nothing(image.shape[0], grid[0] * grid[1], device=image.device)
+        key, places = key_of(self.encoder), self.places(batch)
+        values = only_known(batch, key)[key]
+        grid, tokens = self.encoder.grid_of(values), copy["encoder"](values, places=places)
+        nothing = Mask.nothing(len(values), math.prod(grid), device=values.device)
         return tokens[:, self.encoder.prefix :], copy["predictor"](copy["decoder"].fill(tokens, nothing, grid), places)
 
     def after_step(self, context: Context) -> None:

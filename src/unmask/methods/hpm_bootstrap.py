@@ -2,7 +2,7 @@
 
 New here: the target may be the features of the slow copy, prediction and target of unit length; the share of hard
 patches runs between two ends; learning to predict the loss under random masks is a variant of its own
-(`end=0`). For clips, `parts/masks/hard.py` has the same mask at every time (`tube_mask`). All else is HPM's.
+(`end=0`). Clips are `hpm_bootstrap_video`. All else is HPM's.
 Paper: H. Wang et al., "Bootstrap Masked Visual Modeling via Hard Patches Mining", 2023,
 https://arxiv.org/abs/2312.13714
 Reference: Haochen-Wang409/HPM, models_mae_learn_feature_loss.py and engine_pretrain.py (Apache-2.0); no video code
@@ -15,12 +15,11 @@ import torch
 
 from unmask.core import Batch, Card, Recipe, check_choice
 from unmask.families import HardPatches
+from unmask.families.hard_patches import TARGETS
 from unmask.parts.masks.hard import HardMask
 from unmask.parts.nets.token_decoder import TokenDecoder
 from unmask.parts.nets.vit import ViT
 from unmask.parts.targets.pixels import Pixels
-
-TARGETS = ("pixels", "features")
 
 CARD = Card(
     title="HPM v2",
@@ -51,11 +50,8 @@ def HPMBootstrap(
     The rest as for HPM.
     """
     check_choice("target", target, TARGETS)
-    decoder = decoder or TokenDecoder(encoder)
-    if target == "features":
-        decoder.rehead(encoder.width)
     pixels = Pixels(encoder.patch_size, normalise) if target == "pixels" else None
-    return HardPatches(encoder, decoder, mask or HardMask(), pixels, learns, decay, rise)
+    return HardPatches(encoder, decoder or TokenDecoder(encoder), mask or HardMask(), pixels, learns, decay, rise)
 
 
 RECIPE = Recipe(optimizer="adamw", lr=1.5e-4, batch=2048, epochs=200, warmup=40, weight_decay=0.05, betas=(0.9, 0.95))

@@ -1,10 +1,13 @@
 """Hiding what is hard to predict: a part of the mask by hardness, the rest at random."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from unmask.core import Batch, Context, Mask, check_choice, keep_count, only_known
+from unmask.core import Batch, Context, Mask, check_choice, keep_count, key_of, only_known
 from unmask.parts.losses.masked import place_mse
 from unmask.parts.masks.hints import first_ranked
 from unmask.parts.masks.random import seen_counts
@@ -30,22 +33,10 @@ def hard_mask(
     return Mask.from_scores(noise.masked_fill(hardest, torch.finfo(noise.dtype).max), seen, places)
 
 
-def tube_mask(
-    hardness: Float[Tensor, "b t n"],
-    noise: Float[Tensor, "b n"],
-    ratio: float,
-    share: float,
-    places: Bool[Tensor, "b n"] | None = None,
-) -> Bool[Tensor, "b t n"]:
-    """What is hidden of a clip: the mask of the hardness averaged over time, the same at every time."""
-    mask = hard_mask(hardness.mean(1), noise, ratio, share, places)
-    return mask.hidden.unsqueeze(1).expand(-1, hardness.shape[1], -1)
-
-
 @torch.no_grad()
 def own_errors(model, batch: Batch, noise: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
     """The model's error at every place when it is hidden: two predictions, each with the half that the other hides."""
-    batch, places = only_known(batch), model.places(batch)
+    batch, places = only_known(batch, key_of(model.encoder)), model.places(batch)
     target = model.target(batch)
     first = Mask.from_scores(noise, seen_counts(noise.shape[-1], 0.5, "floor_kept", places), places)
     second = Mask.of(~first.hidden, places)
@@ -63,7 +54,8 @@ class HardMask(nn.Module):
     errors, measured with two complementary random masks.
     hide: the "hard" places or, as a control, the "easy" ones.
     start, end: share of the hidden places that is chosen by hardness when training begins and ends, linear between.
-    Pictures whose places are all equally hard are masked at random and counted.
+    Pictures whose places are all equally hard are masked at random and counted. Of clips the places of a frame are
+    chosen by their hardness averaged over time, and hidden at every time.
     """
 
     asked: Tensor
@@ -83,13 +75,15 @@ class HardMask(nn.Module):
         self.register_buffer("undecided", torch.tensor(0))
 
     def __call__(self, model, batch: Batch, context: Context) -> Mask:
-        image, places = batch["image"], model.places(batch)
-        rows, columns = model.encoder.grid_of(image)
-        noise = context.uniform(image.shape[0], rows * columns, device=image.device)
+        values, places = batch[key_of(model.encoder)], model.places(batch)
+        *times, rows, columns = model.encoder.grid_of(values)
+        noise = context.uniform(len(values), rows * columns, device=values.device)
         share = self.share(context.progress)
         if share * noise.shape[-1] < 1:
-            return hard_mask(noise, noise, self.ratio, 0.0, places)
+            return at_every_time(hard_mask(noise, noise, self.ratio, 0.0, places), times)
         hardness = self._hardness(model, batch, context)
+        if times:
+            hardness = hardness.unflatten(1, (*times, -1)).mean(1)
         exists = torch.ones_like(noise, dtype=torch.bool) if places is None else places
         alike = all_alike(hardness, exists)
         if model.training:
@@ -97,7 +91,7 @@ class HardMask(nn.Module):
             self.undecided += alike.sum()
         hardness = hardness if self.hide == "hard" else -hardness
         hardness = torch.where(alike.unsqueeze(-1), -noise, hardness)
-        return hard_mask(hardness, noise, self.ratio, share, places)
+        return at_every_time(hard_mask(hardness, noise, self.ratio, share, places), times)
 
     def check(self, model) -> None:
         """Raises ValueError for a model that predicts nothing at its places."""
@@ -117,9 +111,21 @@ class HardMask(nn.Module):
     def _hardness(self, model, batch: Batch, context: Context) -> Float[Tensor, "b n"]:
         if hasattr(model, "predicted_losses"):
             return model.predicted_losses(batch).float()
-        image = batch["image"]
-        rows, columns = model.encoder.grid_of(image)
-        return own_errors(model, batch, context.uniform(image.shape[0], rows * columns, device=image.device)).float()
+        values = batch[key_of(model.encoder)]
+        count = math.prod(model.encoder.grid_of(values))
+        return own_errors(model, batch, context.uniform(len(values), count, device=values.device)).float()
+
+
+class HardTubes(HardMask):
+    """The same with as much hidden as clips allow."""
+
+    def __init__(self, ratio: float = 0.9, hide: str = "hard", start: float = 0.0, end: float = 0.5):
+        super().__init__(ratio, hide, start, end)
+
+
+def at_every_time(mask: Mask, times: Sequence[int]) -> Mask:
+    """The mask of a frame for all times of a clip; pictures, which have none, keep theirs."""
+    return Mask.of(mask.hidden.repeat(1, *times)) if times else mask
 
 
 def all_alike(scores: Float[Tensor, "b n"], exists: Bool[Tensor, "b n"]) -> Bool[Tensor, "b"]:

@@ -21,6 +21,8 @@ class ConcatDecoder(nn.Module):
     Source: Tong et al. 2022 (VideoMAE), PretrainVisionTransformer.
     """
 
+    prefix = 0  # tokens before the places
+
     def __init__(
         self,
         encoder: VideoViT,
@@ -66,3 +68,13 @@ class ConcatDecoder(nn.Module):
         return predicted.new_zeros(b, n, predicted.shape[-1]).scatter(
             1, wanted.unsqueeze(-1).expand_as(predicted), predicted
         )
+
+    def rehead(self, outputs: int) -> None:
+        """Predicts so many numbers per place instead, from a new last layer."""
+        self.head = Linear(self.head.in_features, outputs)
+        initialise(self.head)
+
+    def fill(self, tokens: Float[Tensor, "b s d"], mask: Mask, grid: tuple[int, ...]) -> Float[Tensor, "b n e"]:
+        """Every place in its order, mask tokens where nothing is seen, for what reads the input as a whole."""
+        full = mask.complete(self.embed(tokens), self.mask_token)
+        return full + self.positions(full.shape[1]).to(full.dtype)

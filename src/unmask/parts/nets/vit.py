@@ -71,12 +71,13 @@ class ViT(nn.Module):
         self.width = self.shape.width
         self.patch_size = patch_size
         self.channels = channels
+        self.numbers = patch_size * patch_size * channels  # of one patch
         self.grid = patch_grid(height, wide, patch_size)
         if self.grid[0] * self.grid[1] < 2:
             raise ValueError(
                 f"image {height}x{wide} gives a single patch of {patch_size}; use smaller patches or larger images"
             )
-        self.embed = Linear(patch_size * patch_size * channels, self.width)
+        self.embed = Linear(self.numbers, self.width)
         self.positions = Positions(self.grid, self.width, positions)
         self.class_token = nn.Parameter(torch.empty(1, 1, self.width)) if class_token else None
         self.trunk = Transformer(*self.shape, drop_path=drop_path, layer_scale=layer_scale)
