@@ -28,7 +28,7 @@ VAE = (
 )  # weight of the divergence where squared errors weigh 0.05: pixels of variance 0.3, as in the paper
 ADVERSARY = {"penalty": "gan", "adversary_width": 512, "adversary_rate": 0.5, "adversary_known_prior": False}
 PENALTIES = {
-    "wae, mmd": {"penalty": "mmd", "strength": 10.0},
+    "wae, mmd": {"penalty": "mmd", "strength": 100.0},
     "wae, gan": {**ADVERSARY, "strength": 1.0},
     "vae": {"penalty": "kl", "strength": VAE, "spread": True},
     "no penalty": {"penalty": "mmd", "strength": 0.0},
