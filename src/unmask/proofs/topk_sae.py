@@ -2,7 +2,7 @@
 
 The activations are tokens of a small MAE, vectors of patches of small photographs, from a short training; those that
 are measured come from the photographs' test part.
-Arms: three values of k; the ReLU with three penalties, each compared with the k whose number of latents in use is next
+Arms: six values of k; the ReLU with three penalties, each compared with the k whose number of latents in use is next
 to its own, by interpolating the error between them; the middle k without revival; and the middle k with a quarter and
 with four times the latents. Measured: the error as a share of the variance, latents in use, and those that never are.
 """
@@ -35,7 +35,7 @@ PATCHES = 16  # of a photograph, drawn at random
 RATE, BATCH = 1e-3, 1024  # the first per 256 samples
 EPOCHS = 4.0
 LATENTS = 1024
-CHOICES = (8, 16, 32)
+CHOICES = (8, 16, 32, 64, 128, 256)  # the penalties leave 70 to 220 latents in use, between the last ones
 PENALTIES = (0.02, 0.05, 0.1)
 DEAD = 20_000  # activations without firing
 SHARED: dict[str, Any] = {"latents": LATENTS, "revival_dead_after": DEAD}
