@@ -3,7 +3,7 @@
 The activations are tokens of a small MAE, vectors of patches of small photographs, from a short training; those that
 are measured come from the photographs' test part.
 Arms: six values of k; the ReLU with three penalties, each compared with the k whose number of latents in use is next
-to its own, by interpolating the error between them; the middle k without revival; and the middle k with a quarter and
+to its own, by interpolating the error between them; the second k without revival; and the second k with a quarter and
 with four times the latents. Measured: the error as a share of the variance, latents in use, and those that never are.
 """
 
@@ -44,11 +44,11 @@ FEW = 0.1  # share of latents that may be dead
 
 def arms_of() -> dict[str, dict[str, Any]]:
     """What distinguishes the arms."""
-    middle = CHOICES[1]
+    second = CHOICES[1]
     arms: dict[str, dict[str, Any]] = {f"k {k}": {"k": k} for k in CHOICES}
     arms |= {f"penalty {p}": {"activation": "relu", "penalty": p, "revival_weight": 0.0} for p in PENALTIES}
-    arms["without revival"] = {"k": middle, "revival_weight": 0.0}
-    return arms | {f"{LATENTS * f:.0f} latents": {"k": middle, "latents": int(LATENTS * f)} for f in (0.25, 4)}
+    arms["without revival"] = {"k": second, "revival_weight": 0.0}
+    return arms | {f"{LATENTS * f:.0f} latents": {"k": second, "latents": int(LATENTS * f)} for f in (0.25, 4)}
 
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
