@@ -8,7 +8,8 @@ from unmask.proofs.experiment import Laboratory
 from unmask.proofs.presets import Preset
 
 
-def test_errors_are_interpolated_between_arms_in_logarithms():
+def test_errors_are_interpolated_between_arms_in_logarithms(monkeypatch):
+    monkeypatch.setattr(topk_sae, "CHOICES", (8, 16, 32))
     numbers = {"k 8": (8.0, 0.4), "k 16": (16.0, 0.2), "k 32": (32.0, 0.1)}
     rows = {name: [{"used": used, "error": error}] for name, (used, error) in numbers.items()}
     assert topk_sae.frontier(rows, 0, 16.0) == pytest.approx(0.2)
