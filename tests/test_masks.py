@@ -30,7 +30,7 @@ REFUSED = {  # what a sampler needs and a method has not
     ("mp3_position_prediction", "hard"): "predicts no places",
 }
 REFUSED |= {("mixed_ae", word): "masks of its own" for word in SAMPLERS}
-REFUSED |= {("maskgit", word): "" for word in SAMPLERS}  # ids are hidden by a schedule, whatever the sampler lacks
+REFUSED |= {("maskgit", word): "MaskGIT (hides ids|predicts no places|has none)" for word in SAMPLERS}
 
 
 def fits(slug: str, word: str) -> bool:
