@@ -19,6 +19,7 @@ SETTINGS: dict[bool, dict[str, Any]] = {
     False: {"model": "vit_small", "points": 1024},
 }
 EPOCHS = {True: 30, False: 300}
+NOTE = "100 objects are asked about, one of them is a point; after 30 epochs it does not matter where the mask tokens stand."
 RATE, BATCH = 8e-3, 32  # the rate per 256 samples
 PROBES = ("knn", "linear")
 
@@ -38,4 +39,4 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         ("point_mae", "untrained", "Point-MAE above the same network untrained"),
         ("point_mae", "tokens in the encoder", "Point-MAE above mask tokens in the encoder"),
     )
-    return Findings(arms, seeds, numbers, comparisons(numbers, PROBES, pairs))
+    return Findings(arms, seeds, numbers, comparisons(numbers, PROBES, pairs), [NOTE])
