@@ -19,7 +19,7 @@ SETTINGS: dict[bool, dict[str, Any]] = {
     False: {"model": "vit_small", "points": 1024},
 }
 EPOCHS = {True: 30, False: 300}
-NOTE = "100 objects are asked about, one of them is a point; after 30 epochs it does not matter where the mask tokens stand."
+NOTE = "100 objects are asked about: one is a point. After 30 epochs it does not matter where the mask tokens stand."
 RATE, BATCH = 8e-3, 32  # the rate per 256 samples
 PROBES = ("knn", "linear")
 
