@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from small_run import SMALL, make_pictures, unmask
-from unmask.app.looking import batches_of, pictures_of
-from unmask.app.measures.frechet import seen_by
+from unmask.app.looking import batches_of, pictures_of, unseen
+from unmask.app.measures.frechet import seen_by, training_part
 from unmask.app.runs import load
 from unmask.evaluate.features import represent
 
@@ -42,6 +42,15 @@ def test_real_pictures_are_seen_as_the_judge_sees_them_itself(runs):
     own = torch.cat([represent(judge.method.eval(), batch).pooled for batch in batches_of(judge, source)])
     images = (batch["image"] for batch in batches_of(maker, source))
     torch.testing.assert_close(seen_by(judge, maker.card, images, torch.device("cpu")), own, atol=1e-4, rtol=1e-4)
+
+
+def test_named_data_without_parts_are_not_compared_with_themselves(runs):
+    own, named = load(runs / "maker"), runs / "data"
+    assert training_part(own, named) is None
+    held = unseen(own, None)
+    names = {item.name for item in training_part(own, None).items}
+    assert names
+    assert names.isdisjoint(item.name for item in held.items)
 
 
 def test_what_cannot_be_compared_is_one_sentence(runs, tmp_path, capsys):

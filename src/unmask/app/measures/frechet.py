@@ -13,10 +13,12 @@ from unmask.app.catalogue import complete
 from unmask.app.generating import BATCH, samples
 from unmask.app.looking import batches_of, batches_to_measure, pictures_of
 from unmask.app.measure import Asked, Measured
-from unmask.app.measuring import divided
 from unmask.app.runs import Loaded, load
+from unmask.app.training import divide
+from unmask.app.watching import spread
 from unmask.core import Batch, to_device
 from unmask.data.card import DataCard
+from unmask.data.source import Source
 from unmask.data.views import sides
 from unmask.evaluate.features import frozen, represent
 from unmask.evaluate.frechet import frechet_distance
@@ -29,6 +31,7 @@ def measure(loaded: Loaded, asked: Asked, *, features: str = "") -> Measured:
 
     features: folder of a run whose pooled features are compared; the numbers mean nothing without its name. Beside new
     pictures, and those that a run with codes gives back, the distance of training pictures: real ones are no nearer.
+    Named data without a part to train on have none.
     """
     method: Any = loaded.method.to(asked.device)
     if not hasattr(method, "sample") or not isinstance(loaded.card, DataCard):
@@ -42,8 +45,8 @@ def measure(loaded: Loaded, asked: Asked, *, features: str = "") -> Measured:
     if hasattr(method, "reconstruct"):
         with frozen(method):
             sets[GIVEN_BACK] = tuple(method.reconstruct(to_device(batch, asked.device)).cpu() for batch in test)
-    training = divided(pictures_of(loaded, asked.data), None, len(real))["train"]
-    sets[TRAINING] = tuple(batch["image"] for batch in batches_of(loaded, training))
+    if (training := training_part(loaded, asked.data)) is not None:
+        sets[TRAINING] = tuple(batch["image"] for batch in batches_of(loaded, spread(training, len(real))))
     distances = {
         name: frechet_distance(seen_by(judge, loaded.card, images, asked.device), real) for name, images in sets.items()
     }
@@ -53,6 +56,15 @@ def measure(loaded: Loaded, asked: Asked, *, features: str = "") -> Measured:
     lines += [f"  {name:<20} {distance:>10.3f}" for name, distance in distances.items()]
     found = {"pictures": len(real), "features": name, "distances": distances}
     return Measured(found, "\n".join(lines), test.faults)
+
+
+def training_part(loaded: Loaded, data: str | Path | None) -> Source | None:
+    """What the run trained on, or the part of the named data that is for training, if it has one."""
+    source, where = pictures_of(loaded, data), loaded.config.data
+    if data is None:
+        return divide(source, where["split"], where["limit"])[0]
+    splits = source.splits()
+    return source.subset(splits["train"]) if "train" in splits else None
 
 
 def _judge(loaded: Loaded, run: str) -> Loaded:
