@@ -40,6 +40,15 @@ def test_an_arm_is_measured_once(laboratory, numbers, monkeypatch):
     assert {"knn", "linear", "seconds", "held-out loss"} <= set(numbers)
 
 
+def test_training_leaves_alone_what_is_known(laboratory, numbers, tmp_path, monkeypatch):
+    begun = []
+    monkeypatch.setattr(Laboratory, "trained", lambda _, arm, seed: begun.append((arm.name, seed)))
+    laboratory.train([ARM], [0, 1], "numbers")
+    assert begun == [("mae", 1)]
+    laboratory.train([ARM], [0])
+    assert begun[1:] == [("mae", 0)]
+
+
 def test_what_was_measured_serves_without_the_runs(laboratory, numbers, tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "pretrain", refuse)
     assert replace(laboratory, cache=tmp_path).measure(replace(ARM, name="another name"), 0) == numbers

@@ -49,7 +49,8 @@ def prove(
     reader = getattr(module, "READER", slug or "mae")  # a method that works on the data that the proof starts from
     for name in getattr(module, "DATA", (chosen.data,)):
         place = _place(data, name, reader)
-        laboratory = Laboratory(place, chosen.limit, chosen.test, *folders, device, say, not family, jobs, reader)
+        sizes = chosen.limit, chosen.test
+        laboratory = Laboratory(place, *sizes, *folders, device, say, pixels=not family, jobs=jobs, method=reader)
         findings = module.prove(laboratory, chosen, list(range(seeds)))
         title = slug or f"study-{study}-{place.stem}"
         path = write_result(Path(out), title, preset, laboratory, findings, slug or f"--study {study}")
