@@ -43,7 +43,7 @@ def test_without_weights_it_is_mae_bit_for_bit():
 
 
 @faithful
-def test_without_weights_and_with_mask_tokens_in_the_encoder_it_is_simmim_bit_for_bit():
+def test_without_weights_and_with_mask_tokens_in_the_encoder_a_linear_head_predicts_bit_for_bit():
     method, batch, mask = create(host="simmim", **NONE), {"image": pictures(2, 3, 16, 16)}, half()
     terms = method.losses(batch, Context(), mask)
     assert list(terms) == ["reconstruction"]

@@ -285,7 +285,7 @@ def _heat(values: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 3 h w"]:
 def panel(columns: dict[str, Float[Tensor, "b 3 h w"]], caption: str = "") -> "Figure":
     """One row per picture, one titled column per entry; values between 0 and 1.
 
-    A column is drawn as one tall picture: an axis for every cell would take longer than many a training.
+    A column is drawn as one tall picture: an axis for every cell takes seconds.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine

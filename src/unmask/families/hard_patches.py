@@ -17,7 +17,7 @@ from unmask.parts.nets.teacher import Teacher
 from unmask.parts.nets.transformer import Record
 from unmask.parts.targets.pixels import Target
 
-TARGETS = ("pixels", "features")  # what builders let choose from
+TARGETS = ("pixels", "features")  # what its builders let choose from; None, to the family, are features
 RULES = {"order": pairwise_order, "value": standardised_error}
 
 
