@@ -9,10 +9,22 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.stats
 
 from unmask.proofs import experiment
-from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, comparisons, difference, write_result
+from unmask.proofs.experiment import (
+    Arm,
+    Claim,
+    Findings,
+    Laboratory,
+    clear,
+    comparisons,
+    difference,
+    summary,
+    write_result,
+)
 
 SETTINGS = {"model": "16x1x2", "patch_size": 4, "image_size": 8, "decoder_width": 16, "decoder_depth": 1}
 ARM = Arm("mae", "mae", {**SETTINGS, "decoder_heads": 2}, epochs=1, lr=1e-3, batch=32, warmup=0.1)
@@ -74,10 +86,22 @@ def test_a_difference_is_taken_seed_by_seed():
     assert found["spread"] == pytest.approx(0.05 * 2**0.5)
 
 
-def test_a_difference_within_its_standard_error_is_not_clear():
-    assert clear({"mean": 0.02, "spread": 0.03})
-    assert not clear({"mean": 0.02, "spread": 0.04})
-    assert not clear({"mean": 0.02, "spread": 0.0}, least=0.02)
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_a_difference_is_clear_where_a_one_sided_t_test_rejects_at_five_percent(count):
+    values = np.random.default_rng(0).normal(size=count)
+    values -= values.mean()
+    outcomes = set()
+    for shift in np.linspace(0, 8, 40):
+        rejected = bool(scipy.stats.ttest_1samp(values + shift, 0, alternative="greater").pvalue < 0.05)
+        assert clear(summary((values + shift).tolist())) == rejected
+        assert clear(summary((values + shift + 0.3).tolist()), least=0.3) == rejected
+        outcomes.add(rejected)
+    assert outcomes == {True, False}
+
+
+def test_a_difference_without_spread_is_clear_where_it_is_above_what_is_asked():
+    assert clear(summary([0.02, 0.02, 0.02]))
+    assert not clear(summary([0.02, 0.02, 0.02]), least=0.02)
 
 
 def test_a_result_holds_what_is_needed_to_repeat_it(laboratory, numbers, tmp_path):

@@ -8,7 +8,8 @@ crop. Measured: kNN and linear accuracy as in MAE's proof, on the teacher.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
+from unmask.proofs.cost import side_by_side
+from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.presets import Preset
 
 FAMILY = True
@@ -51,5 +52,5 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         ):
             gain = difference(numbers, first, second, probe)
             claims.append(Claim(f"{probe}: {first} above {second}", clear(gain), gain))
-    cost = summary([a["seconds"] / b["seconds"] for a, b in zip(numbers["high"], numbers["random"], strict=True)])
-    return Findings(arms, seeds, numbers, claims, extra={"time of high to random": cost})
+    cost = side_by_side(laboratory, arms[0], arms[3])
+    return Findings(arms, seeds, numbers, claims, extra={"step cost, high to random": cost})

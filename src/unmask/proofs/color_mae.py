@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from unmask.parts.masks.colour import COLOURS
-from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
+from unmask.proofs.cost import side_by_side
+from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.presets import Preset
 
 FAMILY = True
@@ -37,5 +38,5 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         for other in ("white", "mae", "red", "blue", "purple"):
             gain = difference(numbers, "green", other, probe)
             claims.append(Claim(f"{probe}: green above {other}", clear(gain), gain))
-    cost = summary([a["seconds"] / b["seconds"] for a, b in zip(numbers["green"], numbers["mae"], strict=True)])
-    return Findings(arms, seeds, numbers, claims, extra={"time of green to MAE's": cost})
+    cost = side_by_side(laboratory, arms[1], arms[-1])
+    return Findings(arms, seeds, numbers, claims, extra={"step cost, green to MAE": cost})

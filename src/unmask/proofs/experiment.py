@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.special import stdtrit
 
 from unmask.app.catalogue import complete, source_hash
 from unmask.app.measuring import evaluate
@@ -24,6 +25,7 @@ from unmask.app.runs import versions, write_json
 from unmask.app.training import divide, pretrain, resume
 
 RUN, NUMBERS, ARMS = "run", "numbers", "arms"
+CONFIDENCE = 0.95  # at which a claim holds
 
 
 @dataclass(frozen=True)
@@ -231,8 +233,9 @@ def _held_out(folder: Path) -> dict[str, float]:
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
-    """Mean and sample standard deviation."""
-    return {"mean": statistics.fmean(values), "spread": statistics.stdev(values) if len(values) > 1 else 0.0}
+    """Mean, sample standard deviation, and of how many."""
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": statistics.fmean(values), "spread": spread, "count": len(values)}
 
 
 def difference(arms: dict[str, list[dict[str, float]]], first: str, second: str, number: str) -> dict[str, float]:
@@ -242,8 +245,14 @@ def difference(arms: dict[str, list[dict[str, float]]], first: str, second: str,
 
 
 def clear(found: dict[str, float], least: float = 0.0) -> bool:
-    """Whether a difference is above `least` by more than its own standard error."""
-    return found["mean"] - found["spread"] / 3**0.5 > least
+    """Whether a difference is above `least`, by Student's one-sided t test at a confidence of 95 %.
+
+    One seed has no spread: its sign alone is looked at, which settles nothing.
+    """
+    over, count = found["mean"] - least, found["count"]
+    if count < 2 or found["spread"] == 0:
+        return over > 0
+    return bool(over > stdtrit(count - 1, CONFIDENCE) * found["spread"] / count**0.5)
 
 
 def comparisons(
