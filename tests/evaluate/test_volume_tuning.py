@@ -55,3 +55,11 @@ def test_the_decoder_alone_is_trained_first():
     assert all(torch.equal(a, b) for a, b in zip(early.encoder.parameters(), method.encoder.parameters(), strict=True))
     late = tune(method, [found] * 40, 2, steps=40, lr=1e-2)
     assert not torch.equal(late.encoder.stem.conv.weight, method.encoder.stem.conv.weight)
+
+
+def test_half_precision_segments_as_well():
+    torch.manual_seed(0)
+    method, found = tiny()[0], batch()
+    tuned = tune(method, [found] * 40, 2, steps=40, lr=1e-2, precision="bf16")
+    assert all(value.dtype == torch.float32 for value in tuned.parameters())
+    assert overlap(tuned, [found], 2, precision="bf16").mean > 0.8

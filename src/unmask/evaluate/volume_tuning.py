@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from unmask.core import Batch, Method, to_device
+from unmask.evaluate.features import automatic
 from unmask.parts.losses.dice import IGNORED, segmentation_loss
 from unmask.parts.ops.schedule import sawtooth, warmed_polynomial
 
@@ -43,12 +44,19 @@ def dice_scores(prediction: Int64[Tensor, "*grid"], target: Int64[Tensor, "*grid
 
 
 @torch.no_grad()
-def overlap(method: Any, batches: Iterable[Batch], classes: int, device: torch.device | str = "cpu") -> Overlap:
-    """How well a method that segments does on these volumes."""
+def overlap(
+    method: Any,
+    batches: Iterable[Batch],
+    classes: int,
+    device: torch.device | str = "cpu",
+    precision: str | None = None,
+) -> Overlap:
+    """How well a method that segments does on these volumes. precision: None, "bf16" or "fp16"."""
     rows = []
     for batch in batches:
         batch = to_device(batch, device)
-        named = method.segment(batch).argmax(1)
+        with automatic(device, precision):
+            named = method.segment(batch).argmax(1)
         rows += [dice_scores(*pair, classes).cpu() for pair in zip(named, batch[TARGET].long(), strict=True)]
     if not rows:
         raise ValueError("there are no volumes with masks to measure the overlap on")
@@ -67,10 +75,12 @@ def tune(
     lr: float = 1e-3,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    precision: str | None = None,
 ) -> Method:
     """A copy of the method with a new head for `classes`, trained on "volume_segmentation"; the method itself stays.
 
     schedule: "sawtooth", "warm" (everything, with a warm-up) or "none". lr: the highest rate, of AdamW.
+    precision: None, "bf16" or "fp16".
     Source: Wald et al. 2025 (S3D), section 4. Differs: AdamW at the same rate, not SGD with momentum 0.99, which needs
     the many steps of the paper.
     """
@@ -90,7 +100,9 @@ def tune(
             group["lr"] = lr * share
         batch = to_device(batch, device)
         network.zero_grad(set_to_none=True)
-        segmentation_loss(network.segment(batch), batch[TARGET].long()).backward()
+        with automatic(device, precision):
+            found = network.segment(batch)
+        segmentation_loss(found.float(), batch[TARGET].long()).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
         optimiser.step()
     return network.eval()

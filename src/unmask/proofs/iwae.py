@@ -18,7 +18,7 @@ from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, di
 from unmask.proofs.presets import Preset
 
 RATE, BATCH = 1.28e-2, 20  # the paper's 1e-3 at batches of 20
-LONGER = 4  # the preset's epochs are those of photographs, of which there are many more
+LONGER = 2  # the preset's epochs are those of photographs, of which there are many more
 SAMPLES = 1000  # for the likelihood of every arm
 NETWORK = {"latent": 50, "hidden": 200}
 NAMES = {"vae": (1, "average"), "vae, 50 averaged": (50, "average"), "iwae, 5": (5, "importance")}

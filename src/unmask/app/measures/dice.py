@@ -15,6 +15,7 @@ from unmask.data.evaluation import EvaluationBatches
 from unmask.data.order import order
 from unmask.data.source import Source
 from unmask.evaluate.volume_tuning import SCHEDULES, TARGET, overlap, tune
+from unmask.train.engine import choose_precision
 
 NAME = "dice"
 BATCH = 4
@@ -45,6 +46,7 @@ def measure(
     train, test = parts_of(source, labels, asked)
     batches = batches_of(loaded, train, BATCH, targets=True)
     classes = class_count(batches)
+    precision = "bf16" if choose_precision("auto", asked.device) == "bf16" else None
     network = tune(
         loaded.method,
         Rounds(batches, steps, asked.seed),
@@ -54,9 +56,10 @@ def measure(
         lr=lr,
         seed=asked.seed,
         device=asked.device,
+        precision=precision,
     )
     asked_of = batches_of(loaded, test, 1, targets=True)
-    found = overlap(network, asked_of, classes, asked.device)
+    found = overlap(network, asked_of, classes, asked.device, precision)
     numbers: dict[str, Any] = {
         "mean": found.mean,
         "classes": {str(number): value for number, value in found.classes.items()},
