@@ -26,6 +26,11 @@ SETTINGS: dict[bool, dict[str, Any]] = {
     False: {"model": "192x6x3", "decoder_width": 96, "decoder_depth": 8, "decoder_heads": 6},
 }
 SHARED: dict[str, Any] = {"frames": 64, "bands": 64, "patch_size": 8, "fit": "pad"}
+NOTE = (
+    "Windows show in what is predicted, not in which digit is told: after 8 epochs of 2,850 sounds accuracies of the"
+    " trained arms lie within two standard deviations of each other, and the test part is 600 sounds. The paper compares"
+    " after 32 epochs of two million sounds."
+)
 WHOLE = 64  # patches: a window that is cut to the whole grid
 CROSSED = "product:rows=0.6,columns=0.5"  # a fifth is seen, as under random masks
 
@@ -59,4 +64,4 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
             )
     gain = difference(numbers, "windows", "untrained", "few labels")
     claims.append(Claim(f"fine-tuned on {FEW} labels: pretrained above from scratch", clear(gain), gain))
-    return Findings(arms, seeds, numbers, claims)
+    return Findings(arms, seeds, numbers, claims, [NOTE])
