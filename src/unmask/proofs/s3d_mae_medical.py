@@ -23,28 +23,28 @@ SETTINGS: dict[bool, dict[str, Any]] = {
     True: {"model": "4-8-16/1-1-1", "volume_size": (32, 48, 32), "cell_size": 8},
     False: {"model": "32-64-128/1-3-4", "volume_size": (48, 64, 48), "cell_size": 8},
 }
-EPOCHS = {True: 6, False: 300}
-TUNING = {True: 60, False: 1000}  # steps
+EPOCHS = {True: 20, False: 300}
+TUNING = {True: (150, 2e-2), False: (1000, 1e-2)}  # steps, rate: at lower ones 150 steps segment little from scratch
 LABELS = 8  # training volumes whose masks are used
-RATE, BATCH, TUNING_RATE = 0.5, 4, 1e-2  # the first per 256 samples
+RATE, BATCH = {True: 2.0, False: 0.5}, 4  # the first per 256 samples
 DENSE = {"sparse": False, "decoder_fill": "none"}
 
 
 def arms_of(preset: Preset) -> list[Arm]:
     """S3D, the dense masked autoencoder, from scratch, in this order."""
     small = preset.limit <= SMALL
-    sparse = Arm("s3d", "s3d_mae_medical", SETTINGS[small], EPOCHS[small], RATE, BATCH, EPOCHS[small] / 20)
+    sparse = Arm("s3d", "s3d_mae_medical", SETTINGS[small], EPOCHS[small], RATE[small], BATCH, EPOCHS[small] / 20)
     dense = replace(sparse, name="dense", settings={**SETTINGS[small], **DENSE})
     return [sparse, dense, replace(sparse, name="from scratch", epochs=0)]
 
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
-    arms, steps = arms_of(preset), TUNING[preset.limit <= SMALL]
+    arms, tuning = arms_of(preset), TUNING[preset.limit <= SMALL]
     numbers: dict[str, list[dict[str, float]]] = {}
     for arm in arms:
-        numbers[arm.name] = [{"dice": _dice(laboratory, arm, seed, steps, "sawtooth")} for seed in seeds]
+        numbers[arm.name] = [{"dice": _dice(laboratory, arm, seed, tuning, "sawtooth")} for seed in seeds]
     for seed, row in zip(seeds, numbers["s3d"], strict=True):
-        row["dice without warm-up"] = _dice(laboratory, arms[0], seed, steps, "none")
+        row["dice without warm-up"] = _dice(laboratory, arms[0], seed, tuning, "none")
     claims = []
     for other, words in (("from scratch", "training from scratch"), ("dense", "a dense masked autoencoder")):
         gain = difference(numbers, "s3d", other, "dice")
@@ -54,16 +54,16 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     return Findings(arms, seeds, numbers, claims)
 
 
-def _dice(laboratory: Laboratory, arm: Arm, seed: int, steps: int, schedule: str) -> float:
-    what = f"dice of {LABELS} labels, {steps} steps, {schedule}"
-    return laboratory.noted(arm, seed, what, partial(segmented, laboratory, arm, seed, steps, schedule))
+def _dice(laboratory: Laboratory, arm: Arm, seed: int, tuning: tuple[int, float], schedule: str) -> float:
+    what = f"dice of {LABELS} labels, {tuning}, {schedule}"
+    return laboratory.noted(arm, seed, what, partial(segmented, laboratory, arm, seed, tuning, schedule))
 
 
-def segmented(laboratory: Laboratory, arm: Arm, seed: int, steps: int, schedule: str) -> float:
+def segmented(laboratory: Laboratory, arm: Arm, seed: int, tuning: tuple[int, float], schedule: str) -> float:
     """The mean Dice overlap on the test volumes after fine-tuning."""
     laboratory.say(f"{arm.name}, seed {seed}, {schedule}")
-    loaded = load(laboratory.trained(arm, seed))
+    loaded, (steps, lr) = load(laboratory.trained(arm, seed)), tuning
     asked = Asked(laboratory.data, None, seed, choose_device(laboratory.device))
-    found = measure(loaded, asked, steps=steps, labels=LABELS, schedule=schedule, lr=TUNING_RATE).numbers
+    found = measure(loaded, asked, steps=steps, labels=LABELS, schedule=schedule, lr=lr).numbers
     laboratory.say(f"{arm.name}, seed {seed}, {schedule}: Dice {found['mean']:.3f}")
     return found["mean"]
