@@ -20,7 +20,8 @@ def test_arms_differ_in_what_they_are_about():
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_drawing")
 def test_it_runs_in_small(tmp_path, monkeypatch):
-    for name, value in (("SETTINGS", {True: SETTINGS}), ("EPOCHS", {True: 1}), ("TUNING", {True: (3, 1e-2)}), ("LABELS", 4)):
+    small = {"SETTINGS": {True: SETTINGS}, "EPOCHS": {True: 1}, "TUNING": {True: (3, 1e-2)}, "LABELS": 4}
+    for name, value in small.items():
         monkeypatch.setattr(proof, name, value)
     data = make_volumes(tmp_path / "set")
     preset = Preset("set", 40, 40, {}, epochs=1, lr=1.0, batch=4, warmup=0.1)

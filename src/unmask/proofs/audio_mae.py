@@ -28,8 +28,8 @@ SETTINGS: dict[bool, dict[str, Any]] = {
 SHARED: dict[str, Any] = {"frames": 64, "bands": 64, "patch_size": 8, "fit": "pad"}
 NOTE = (
     "Windows show in what is predicted, not in which digit is told: after 8 epochs of 2,850 sounds accuracies of the"
-    " trained arms lie within two standard deviations of each other, and the test part is 600 sounds. The paper compares"
-    " after 32 epochs of two million sounds."
+    " trained arms lie within two standard deviations of each other, and the test part is 600 sounds. The paper"
+    " compares after 32 epochs of two million sounds."
 )
 WHOLE = 64  # patches: a window that is cut to the whole grid
 CROSSED = "product:rows=0.6,columns=0.5"  # a fifth is seen, as under random masks
