@@ -26,10 +26,10 @@ from unmask.proofs.presets import Preset
 DATA = ("wikitext2/valid.txt",)
 TEST = "test.txt"  # beside it
 SMALL = 20_000  # training samples up to which a preset counts as small
-EPOCHS = {True: 2, False: 400}
+EPOCHS = {True: 4, False: 400}
 MODELS = {True: "64x2x2", False: "384x6x6"}
 PASSAGES = {True: 128, False: 2048}  # of the test part
-RATE, BATCH, SAMPLES = 4e-2, 16, 32  # the first per 256 samples, the last times at which every passage is looked at
+RATE, BATCH, SAMPLES = 1e-2, 16, 32  # the first per 256 samples, the last times at which every passage is looked at
 DRAWS = 64  # of the loss of one batch
 SETTINGS: dict[str, Any] = {"length": 128}
 BOUND, PLAIN, DRAWN, LEARNED, UNTRAINED = "md4", "without weight", "times drawn one by one", "genmd4", "untrained"
