@@ -61,7 +61,7 @@ def _verdict(holds: bool) -> str:
 
 
 def _numbers(numbers: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+    return ", ".join(f"{name} {value:.4f}" for name, value in numbers.items() if name != "count")
 
 
 def _lines(result: dict[str, Any], indent: str = "") -> list[str]:

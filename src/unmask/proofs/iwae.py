@@ -2,7 +2,8 @@
 
 Arms: the VAE (one sample), the VAE with the mean of 50 log weights, IWAE with 5 and with 50 samples; the same network,
 as many steps. Measured on the test part, for all by the same bound with many samples: nats per picture, and on the
-training part the active units. For `--data digits` or binary silhouettes; grey values are drawn binary.
+training part the active units. The small grey digits of scikit-learn, or with --data binary silhouettes; grey values
+are drawn binary.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from unmask.evaluate.likelihood import likelihood
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.presets import Preset
 
+DATA = ("digits",)
 RATE, BATCH = 1.28e-2, 20  # the paper's 1e-3 at batches of 20
 LONGER = 2  # the preset's epochs are those of photographs, of which there are many more
 SAMPLES = 1000  # for the likelihood of every arm

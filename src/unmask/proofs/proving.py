@@ -53,7 +53,8 @@ def prove(
         laboratory = Laboratory(place, *sizes, *folders, device, say, pixels=not family, jobs=jobs, method=reader)
         findings = module.prove(laboratory, chosen, list(range(seeds)))
         title = slug or f"study-{study}-{place.stem}"
-        path = write_result(Path(out), title, preset, laboratory, findings, slug or f"--study {study}")
+        words = (slug or f"--study {study}") + (f" --data {Path(data).name}" if data else "")
+        path = write_result(Path(out), title, preset, laboratory, findings, words)
         report["result"].append(str(path))
         report["claims"] += [vars(claim) for claim in findings.claims]
         report["numbers"][title] = findings.table()
