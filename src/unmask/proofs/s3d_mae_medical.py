@@ -24,7 +24,7 @@ SETTINGS: dict[bool, dict[str, Any]] = {
     False: {"model": "32-64-128/1-3-4", "volume_size": (48, 64, 48), "cell_size": 8},
 }
 EPOCHS = {True: 20, False: 300}
-TUNING = {True: (150, 2e-2), False: (1000, 1e-2)}  # steps, rate: at lower ones 150 steps segment little from scratch
+TUNING = {True: (300, 2e-2), False: (1000, 1e-2)}  # steps, rate: with half of either some arms segment nothing yet
 LABELS = 8  # training volumes whose masks are used
 RATE, BATCH = {True: 2.0, False: 0.5}, 4  # the first per 256 samples
 DENSE = {"sparse": False, "decoder_fill": "none"}
