@@ -23,6 +23,11 @@ from unmask.evaluate.likelihood import likelihood
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
 
+NOTE = (
+    "After 2,078 steps plain cross-entropy is ahead by the very bound that it does not weigh. The weight is 1/t for the"
+    " linear schedule: passages with few hidden characters count most and give the noisiest terms, which a short"
+    " training pays for. The full preset trains 200 times as long."
+)
 DATA = ("wikitext2/valid.txt",)
 TEST = "test.txt"  # beside it
 SMALL = 20_000  # training samples up to which a preset counts as small
@@ -71,7 +76,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         row |= laboratory.noted(arms[0], seed, "spreads", partial(spreads, laboratory, arms[0], seed))
     steadier = summary([row["steadier"] for row in numbers[BOUND]])
     claims.append(Claim("even times give a steadier loss", clear(steadier), steadier))
-    return Findings(arms, seeds, numbers, claims)
+    return Findings(arms, seeds, numbers, claims, [NOTE])
 
 
 def measured(laboratory: Laboratory, arm: Arm, seed: int, passages: int) -> dict[str, float]:
