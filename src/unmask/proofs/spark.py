@@ -67,7 +67,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     }
     growth = summary([max(reach["sparse"]) - reach["sparse"][0], reach["dense"][-1] - reach["dense"][0]])
     kept = max(reach["sparse"]) == min(reach["sparse"]) < reach["dense"][-1]
-    claims.append(Claim("the pattern of the mask vanishes with dense convolutions only", kept, growth))
+    claims.append(Claim("the pattern of the mask fades with dense convolutions only", kept, growth))
     return Findings(arms, seeds, numbers, claims, [NOTE], extra={"share of positions reached by stage": reach})
 
 
