@@ -21,6 +21,10 @@ from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, di
 from unmask.proofs.presets import Preset
 from unmask.train.engine import choose_device
 
+NOTE = (
+    "The order of the arms is the paper's for what is predicted; contrast and pretraining itself move the error by no"
+    " more than seeds do after 8 epochs, and a ridge on raw windows, which the paper does not compare, is ahead of all."
+)
 DATA = ("ett/ETTh1.csv",)
 HORIZON = 96
 SMALL = 20_000  # training samples up to which a preset counts as small
@@ -63,7 +67,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         claims.append(Claim(f"squared error: PITS below {words}", clear(gain), gain))
     gain = summary([rules["raw"] - row["mse"] for row in numbers["pits"]])
     claims.append(Claim("squared error: PITS below a ridge on raw windows", clear(gain), gain))
-    return Findings(arms, seeds, numbers, claims, extra={"without a network": rules})
+    return Findings(arms, seeds, numbers, claims, [NOTE], extra={"without a network": rules})
 
 
 def tuned(laboratory: Laboratory, arm: Arm, seed: int, epochs: tuple[int, int]) -> dict[str, float]:

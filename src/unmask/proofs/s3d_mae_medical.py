@@ -17,6 +17,10 @@ from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, di
 from unmask.proofs.presets import Preset
 from unmask.train.engine import choose_device
 
+NOTE = (
+    "Pretrained on 79 volumes of one organ for 395 steps, the network fits 8 volumes sooner and closer than from"
+    " scratch and generalises less well. The paper pretrains on 39,000 volumes for 250,000 steps, and gains two points."
+)
 DATA = ("hippocampus_mri.tar",)
 SMALL = 20_000  # training samples up to which a preset counts as small
 SETTINGS: dict[bool, dict[str, Any]] = {
@@ -51,7 +55,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         claims.append(Claim(f"Dice: S3D above {words}", clear(gain), gain))
     gain = summary([row["dice"] - row["dice without warm-up"] for row in numbers["s3d"]])
     claims.append(Claim("Dice: the sawtooth above no warm-up", clear(gain), gain))
-    return Findings(arms, seeds, numbers, claims)
+    return Findings(arms, seeds, numbers, claims, [NOTE])
 
 
 def _dice(laboratory: Laboratory, arm: Arm, seed: int, tuning: tuple[int, float], schedule: str) -> float:
