@@ -18,7 +18,7 @@ HEAD = """# What the proofs showed
 Made from `results/*.json` by `make docs`. Every row is an arm, its numbers the mean over seeds and, after ±, the
 standard deviation. A claim **holds** where the difference, taken seed by seed, is above 0 (or above what it names) by
 Student's one-sided t test at 95 %; one that is *not seen* stays here as a finding. Each is tested by itself: of twenty
-that hold, one may do so by chance. Accuracies are on the test part, at the block that is best on validation.
+that are not so, one would hold by chance. Accuracies are on the test part, at the block that is best on validation.
 """
 PLAIN = "{:.3g}"
 ASIDE = ("seconds", "pixels ", "held-out ")  # numbers that begin so are left out, unless they are in SHOWN
