@@ -28,7 +28,7 @@ from unmask.evaluate.report import evaluate as probe
 from unmask.evaluate.split import TEST, VALIDATION, hold_out
 from unmask.interop.folder import about as description
 from unmask.interop.folder import new_folder, write_tensors
-from unmask.train.engine import choose_device, choose_precision
+from unmask.train.engine import choose_device, native_half
 
 EVALUATION = "evaluation.json"
 CROP = (0.08, 1.0)  # share of the area of a random crop in MAE's fine-tuning
@@ -157,7 +157,7 @@ def finetune(
             lr=lr,
             mixing=Mixing(seed=seed),
             device=chosen,
-            precision="bf16" if choose_precision("auto", chosen) == "bf16" else None,
+            precision=native_half(chosen),
         )
         report = {
             "metric": found.metric,

@@ -13,7 +13,7 @@ from unmask.app.catalogue import create
 from unmask.app.masking import use_mask
 from unmask.core import Batch, Context
 from unmask.proofs.experiment import Arm, Laboratory
-from unmask.train.engine import choose_precision
+from unmask.train.engine import native_half
 
 Rows = Sequence[dict[str, float]]
 ROUNDS = 15  # interleaved steps of each kind
@@ -67,7 +67,7 @@ def _stepper(arm: Arm, batch: Batch | None) -> Callable[[], None]:
     if batch is None:
         size = arm.settings["image_size"]
         batch = {"image": torch.randn(arm.batch, 3, size, size)}
-    half = choose_precision("auto", torch.device("cpu")) == "bf16"
+    half = native_half(torch.device("cpu")) is not None
 
     def step() -> None:
         optimiser.zero_grad()

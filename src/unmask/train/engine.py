@@ -26,14 +26,19 @@ WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)  # gathered on 
 EVERYWHERE = StateDictOptions(full_state_dict=True)
 
 
+def native_half(device: torch.device) -> str | None:
+    """ "bf16" where the device computes it natively, else None, which is full precision."""
+    native = torch.cuda.is_bf16_supported(False) if device.type == "cuda" else torch.cpu._is_amx_tile_supported()
+    return "bf16" if native else None
+
+
 def choose_precision(precision: str, device: torch.device) -> str:
     """ "auto" is bf16 where the device computes it natively, else fp32."""
     if precision not in ("auto", "bf16", "fp32"):
         raise ValueError(f"precision {precision!r} is unknown; choose auto, bf16 or fp32")
     if precision != "auto":
         return precision
-    native = torch.cuda.is_bf16_supported(False) if device.type == "cuda" else torch.cpu._is_amx_tile_supported()
-    return "bf16" if native else "fp32"
+    return native_half(device) or "fp32"
 
 
 def choose_device(device: str) -> torch.device:

@@ -15,7 +15,7 @@ from unmask.data.evaluation import EvaluationBatches
 from unmask.data.order import order
 from unmask.data.source import Source
 from unmask.evaluate.volume_tuning import SCHEDULES, TARGET, overlap, tune
-from unmask.train.engine import choose_precision
+from unmask.train.engine import native_half
 
 NAME = "dice"
 BATCH = 4
@@ -46,7 +46,7 @@ def measure(
     train, test = parts_of(source, labels, asked)
     batches = batches_of(loaded, train, BATCH, targets=True)
     classes = class_count(batches)
-    precision = "bf16" if choose_precision("auto", asked.device) == "bf16" else None
+    precision = native_half(asked.device)
     network = tune(
         loaded.method,
         Rounds(batches, steps, asked.seed),
