@@ -11,7 +11,7 @@ SETTINGS = {"model": "16x1x2", "patch_size": 4, "image_size": 16, "decoder_width
 
 
 def test_arms_differ_in_what_the_paper_adds():
-    mixed, naive, unnamed, mae, untrained = mixed_ae.arms_of(PRESETS["small"])
+    mixed, naive, mae, untrained, unnamed = mixed_ae.arms_of(PRESETS["small"])
     assert naive.settings == {**mixed.settings, "strength": 0.0, "selective": False, "segments": False}
     assert unnamed.settings == {**mixed.settings, "segments": False}
     assert (mae.settings, untrained.epochs) == (mixed.settings, 0)

@@ -21,9 +21,8 @@ from unmask.parts.nets.transformer import Record
 from unmask.parts.ops.smoothing import detail_share
 from unmask.proofs.cost import equal_compute, side_by_side
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
-from unmask.proofs.few_labels import BATCH, few_batches
+from unmask.proofs.few_labels import BATCH, few_batches, tuned
 from unmask.proofs.presets import Preset
-from unmask.train.engine import choose_device
 
 FAMILY = True
 TIMES = (1, 2, 4)
@@ -31,16 +30,18 @@ PROBES = ("few labels", "knn", "linear")
 
 
 def arms_of(preset: Preset) -> list[Arm]:
-    """Every shape pretrained, then every shape untrained."""
-    trained = [preset.arm(f"{times} x depth", "bamboo_config_study", times=times) for times in TIMES]
+    """Every shape pretrained, then every shape untrained; the shapes between the first and the last in full alone."""
+    shapes = TIMES if preset.thorough else (TIMES[0], TIMES[-1])
+    trained = [preset.arm(f"{times} x depth", "bamboo_config_study", times=times) for times in shapes]
     return [*trained, *(replace(arm, name=f"{arm.name}, scratch", epochs=0) for arm in trained)]
 
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
     numbers = laboratory.run(arms, seeds)
-    shallow, deep = arms[0].name, arms[len(TIMES) - 1].name
-    longer = side_by_side(laboratory, arms[len(TIMES) - 1], arms[0])
+    deepest = arms[len(arms) // 2 - 1]
+    shallow, deep = arms[0].name, deepest.name
+    longer = side_by_side(laboratory, deepest, arms[0])
     arms.append(equal_compute(arms[0], longer))
     numbers |= laboratory.run(arms[-1:], seeds)
     for arm in arms:
@@ -79,8 +80,7 @@ def taught(laboratory: Laboratory, arm: Arm, seed: int) -> dict[str, float]:
 
     before = last_detail(loaded.method, some)
     probe = FineTune(epochs, BATCH, tune, seed=seed)
-    accuracy = probe.run(loaded.method, batches, choose_device(laboratory.device)).test
-    return {"few labels": accuracy, "detail before": before, "detail after": after[0]}
+    return {"few labels": tuned(laboratory, loaded, batches, probe), "detail before": before, "detail after": after[0]}
 
 
 @torch.no_grad()

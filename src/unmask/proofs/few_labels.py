@@ -11,7 +11,7 @@ from unmask.core import Batch
 from unmask.evaluate.finetune import FineTune, finetune
 from unmask.evaluate.mixing import Mixing
 from unmask.proofs.experiment import Arm, Laboratory
-from unmask.train.engine import choose_device
+from unmask.train.engine import choose_device, native_half
 
 LABELS = 1000  # training pictures that are fine-tuned on
 EPOCHS, BATCH = 40, 64
@@ -31,8 +31,7 @@ def few_labels(laboratory: Laboratory, arm: Arm, seed: int) -> float:
     loaded = load(laboratory.trained(arm, seed))
     batches, epochs = few_batches(laboratory, loaded, seed)
     tune = partial(finetune, layer_decay=1.0, drop_path=0.0, mixing=Mixing(0, 0, seed=seed))
-    probe = FineTune(epochs, BATCH, tune, seed=seed)
-    return probe.run(loaded.method, batches, choose_device(laboratory.device)).test
+    return tuned(laboratory, loaded, batches, FineTune(epochs, BATCH, tune, seed=seed))
 
 
 def tuned_on_few(laboratory: Laboratory, arm: Arm, seed: int, labelled_samples: int, most_epochs: int) -> float:
@@ -40,7 +39,13 @@ def tuned_on_few(laboratory: Laboratory, arm: Arm, seed: int, labelled_samples: 
     loaded = load(laboratory.trained(arm, seed))
     batches, epochs = few_batches(laboratory, loaded, seed, labelled_samples, most_epochs)
     tune = partial(finetune, layer_decay=1.0, drop_path=0.0, mixing=Mixing(0, 0, 0, seed=seed))
-    return FineTune(epochs, BATCH, tune, seed=seed).run(loaded.method, batches, choose_device(laboratory.device)).test
+    return tuned(laboratory, loaded, batches, FineTune(epochs, BATCH, tune, seed=seed))
+
+
+def tuned(laboratory: Laboratory, loaded: Loaded, batches: dict[str, Iterable[Batch]], probe: FineTune) -> float:
+    """What the probe scores on the test part, in bf16 where the device computes it natively, as `unmask finetune`."""
+    device = choose_device(laboratory.device)
+    return probe.run(loaded.method, batches, device, native_half(device)).test
 
 
 def few_batches(

@@ -29,11 +29,14 @@ TIMES = 5  # as many times better than chance counts as far better
 
 
 def arms_of(preset: Preset) -> list[Arm]:
-    """Position prediction, untrained, MAE, then position prediction with every other share."""
+    """Position prediction, untrained, MAE, then position prediction with other shares: none, and in full every one."""
     plain = {name: value for name, value in preset.settings.items() if not name.startswith("decoder_")}
     placing = replace(preset, settings=plain)
     mp3 = placing.arm("positions", SLUG)
-    sweep = [placing.arm(f"positions, {share:.0%} outside", SLUG, ratio=share) for share in SHARES]
+    sweep = [
+        placing.arm(f"positions, {share:.0%} outside", SLUG, ratio=share)
+        for share in (SHARES if preset.thorough else SHARES[:1])
+    ]
     return [mp3, replace(mp3, name="untrained", epochs=0), preset.arm("mae", "mae"), *sweep]
 
 

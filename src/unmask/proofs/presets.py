@@ -12,6 +12,7 @@ class Preset:
 
     limit: training pictures. test: pictures of each part for kNN and linear probes. many: share of the epochs that
     a comparison of many arms is given. members: what a family of many systems is compared with instead.
+    thorough: whether arms are trained that no claim needs.
     """
 
     data: str
@@ -24,6 +25,7 @@ class Preset:
     warmup: float
     many: float = 1.0
     members: dict[str, Any] = field(default_factory=dict)
+    thorough: bool = True
 
     def arm(self, name: str, method: str, longer: float = 1.0, **settings: Any) -> Arm:
         """An arm at this scale; `longer` multiplies the epochs."""
@@ -63,6 +65,7 @@ PRESETS = {
         many=1 / 6,
         members={
             "epochs": 3,
+            "thorough": False,
             "test": 5_000,
             "warmup": 0.5,
             "settings": {**NETWORK, "model": "128x4x4", "decoder_depth": 1, "decoder_heads": 2},
