@@ -1,8 +1,9 @@
 """Mask tokens unlike data make MAE converge sooner. Exploratory: the terms are a reading of the abstract alone.
 
-Arms: MAE and MTO after a quarter, half and all of the epochs, each a training of its own; MAE untrained,
-and with the steps that MTO's time allows; in full also MTO without each of its terms. Measured: kNN and linear accuracy as in MAE's proof,
-and the relative area under the curve: accuracy over the epochs above the untrained encoder's, MTO's area over MAE's.
+Arms: MAE and MTO after a quarter, half and all of the epochs, each a training of its own; MAE untrained, and with the
+steps that MTO's time allows; in full also MTO without each of its terms. Measured: kNN and linear accuracy as in MAE's
+proof, and the relative area under the curve: accuracy over the epochs above the untrained encoder's, MTO's area over
+MAE's.
 """
 
 from collections.abc import Sequence
