@@ -33,10 +33,8 @@ def arms_of(preset: Preset) -> list[Arm]:
     plain = {name: value for name, value in preset.settings.items() if not name.startswith("decoder_")}
     placing = replace(preset, settings=plain)
     mp3 = placing.arm("positions", SLUG)
-    sweep = [
-        placing.arm(f"positions, {share:.0%} outside", SLUG, ratio=share)
-        for share in (SHARES if preset.thorough else SHARES[:1])
-    ]
+    shares = SHARES if preset.thorough else SHARES[:1]
+    sweep = [placing.arm(f"positions, {share:.0%} outside", SLUG, ratio=share) for share in shares]
     return [mp3, replace(mp3, name="untrained", epochs=0), preset.arm("mae", "mae"), *sweep]
 
 
