@@ -44,6 +44,18 @@ def test_the_head_is_as_wide_as_the_target():
     assert create("hpm_bootstrap", **SIZES).decoder.head.out_features == 48
 
 
+def test_the_copy_looks_once_in_a_step_for_the_mask_and_the_target():
+    method, batch = tiny()
+    looks = []
+    method.teacher.network["encoder"].register_forward_hook(lambda *_: looks.append(1))
+    method.losses(batch, context())
+    assert len(looks) == 1
+    method.teacher.network["encoder"].trunk.norm.bias.data.add_(1)
+    before = method.target(batch).values
+    method.teacher.network["encoder"].trunk.norm.bias.data.sub_(1)
+    assert not torch.equal(before, method.target(batch).values)
+
+
 @faithful
 def test_with_pixels_it_is_hpm():
     torch.manual_seed(0)

@@ -41,9 +41,16 @@ class HardPatches(MaskedAutoencoder):
         self.learns, self.decay, self.rise = learns, decay, rise
         self.predictor = LossPredictor(decoder, encoder.numbers)
         self.teacher = Teacher(self._student())
+        self._looked: list[tuple[Batch, Tensor]] | None = None
 
     def losses(self, batch: Batch, context: Context, mask: Mask | None = None) -> dict[str, Float[Tensor, ""]]:
-        batch = only_known(batch, key_of(self.encoder))
+        self._looked = []  # the mask and the target ask the copy about the same batch
+        try:
+            return self._losses(only_known(batch, key_of(self.encoder)), context, mask)
+        finally:
+            self._looked = None
+
+    def _losses(self, batch: Batch, context: Context, mask: Mask | None) -> dict[str, Float[Tensor, ""]]:
         mask = self.sampler(self, batch, context) if mask is None else mask
         values, target = batch[key_of(self.encoder)], self.target(batch)
         tokens, grid, places = self.encoder(values, mask), self.encoder.grid_of(values), self.places(batch)
@@ -56,21 +63,30 @@ class HardPatches(MaskedAutoencoder):
     def predict(self, batch: Batch, mask: Mask, record: Record | None = None) -> Float[Tensor, "b n k"]:
         return self._unit(super().predict(batch, mask, record))
 
+    @torch.no_grad()
     def predicted_losses(self, batch: Batch) -> Float[Tensor, "b n"]:
         """How hard the slow copy, which sees everything, expects every place to be when it is hidden."""
-        return self._look(batch)[1]
+        copy: Any = self.teacher.network
+        values = batch[key_of(self.encoder)]
+        grid = self.encoder.grid_of(values)
+        nothing = Mask.nothing(len(values), math.prod(grid), device=values.device)
+        return copy["predictor"](copy["decoder"].fill(self._copied(batch), nothing, grid), self.places(batch))
 
     def copied_features(self, batch: Batch) -> Target:
-        return Target(F.normalize(self._look(batch)[0].float(), dim=-1))
+        return Target(F.normalize(self._copied(batch)[:, self.encoder.prefix :].float(), dim=-1))
 
     @torch.no_grad()
-    def _look(self, batch: Batch) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b n"]]:
+    def _copied(self, batch: Batch) -> Float[Tensor, "b s d"]:
+        """The copy's tokens of the whole of every sample; within a step once for the same batch."""
+        for known, tokens in self._looked or ():
+            if known is batch:
+                return tokens
         copy: Any = self.teacher.network
-        key, places = key_of(self.encoder), self.places(batch)
-        values = only_known(batch, key)[key]
-        grid, tokens = self.encoder.grid_of(values), copy["encoder"](values, places=places)
-        nothing = Mask.nothing(len(values), math.prod(grid), device=values.device)
-        return tokens[:, self.encoder.prefix :], copy["predictor"](copy["decoder"].fill(tokens, nothing, grid), places)
+        key = key_of(self.encoder)
+        tokens = copy["encoder"](only_known(batch, key)[key], places=self.places(batch))
+        if self._looked is not None:
+            self._looked.append((batch, tokens))
+        return tokens
 
     def after_step(self, context: Context) -> None:
         first, last = self.decay
