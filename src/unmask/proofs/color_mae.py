@@ -17,7 +17,7 @@ FAMILY = True
 PROBES = ("knn", "linear")
 SETTLED = 0.5  # share of the training after which losses are compared
 NOTE = (
-    "Small preset: on 8x8 places and after 3 epochs the easier masks, blue and purple, give the better features, and the"
+    "Small preset: on 8x8 places and after 3 epochs the easier masks, blue and purple, give the better features and the"
     " hardest, red, the worst; the paper trains for 300 epochs and more, on 14x14 places."
 )
 
