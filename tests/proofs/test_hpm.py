@@ -11,13 +11,20 @@ from unmask.proofs.presets import PRESETS, Preset
 
 def test_arms_differ_in_one_thing_each():
     mae, predicted, hard, easy = hpm.arms_of(PRESETS["small"])
-    assert mae.settings == {**hard.settings, "normalise": False}
-    assert predicted.settings == {**hard.settings, "end": 0.0}
+    plain = {name: value for name, value in hard.settings.items() if name != "decay"}
+    assert mae.settings == {**plain, "normalise": False}
+    assert predicted.settings == {**plain, "end": 0.0}
     assert easy.settings == {**hard.settings, "hide": "easy"}
     pixels, _, features, random, at_once, _ = hpm_bootstrap.arms_of(PRESETS["small"])
     assert features.settings == {**pixels.settings, "target": "features"}
     assert random.settings == {**features.settings, "end": 0.0}
     assert at_once.settings == {**features.settings, "start": 0.5}
+
+
+def test_the_copy_lags_by_the_same_share_of_any_training():
+    assert hpm.decays(125_000) == (0.999, 0.9999)
+    assert hpm.decays(1250) == (0.9, 0.99)
+    assert hpm.decays(10) == (0.0, 0.0)
 
 
 def test_rank_correlation_by_hand():

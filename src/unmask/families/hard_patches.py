@@ -27,7 +27,8 @@ class HardPatches(MaskedAutoencoder):
 
     target: None predicts the copy's features, both of unit length, with a last layer of that width. learns: the "order"
     of a picture's losses or their "value". decay: of the copy, first and last, linear between over the share `rise` of
-    the training.
+    the training. A copy lags by 1 / (1 - decay) steps: the published ones are for 100,000 steps and more, in far
+    shorter trainings most of the copy stays as it began.
     """
 
     def __init__(self, encoder, decoder, sampler, target=None, learns="order", decay=(0.999, 0.9999), rise=0.5):

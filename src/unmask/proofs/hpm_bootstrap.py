@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
+from unmask.proofs.hpm import decays
 from unmask.proofs.presets import Preset
 
 FAMILY = True
@@ -18,12 +19,13 @@ PROBES = ("knn", "linear")
 
 def arms_of(preset: Preset) -> list[Arm]:
     """For each target hard and random masks; features without an easy start; MAE."""
+    decay = decays(preset.epochs * preset.limit / preset.batch)
     targets = [
-        preset.arm(f"{target}, {masks}", "hpm_bootstrap", target=target, **change)
+        preset.arm(f"{target}, {masks}", "hpm_bootstrap", target=target, decay=decay, **change)
         for target in ("pixels", "features")
         for masks, change in (("hard", {}), ("random", {"end": 0.0}))
     ]
-    at_once = preset.arm("features, hard at once", "hpm_bootstrap", target="features", start=0.5)
+    at_once = preset.arm("features, hard at once", "hpm_bootstrap", target="features", decay=decay, start=0.5)
     return [*targets, at_once, preset.arm("mae", "mae", normalise=False)]
 
 

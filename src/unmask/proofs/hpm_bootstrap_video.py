@@ -21,6 +21,7 @@ from unmask.evaluate.features import frozen
 from unmask.parts.ops.cubes import cubify
 from unmask.proofs import videomae
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, comparisons, summary
+from unmask.proofs.hpm import decays
 from unmask.proofs.presets import Preset
 
 DATA = videomae.DATA
@@ -28,15 +29,16 @@ CLIPS = 200  # of the test part, at which motion is looked at
 HARDEST = 0.1  # share of the places
 
 
-def arms_of(preset: Preset) -> list[Arm]:
-    """Hard tubes, random tubes, VideoMAE, in this order."""
+def arms_of(preset: Preset, clips: int) -> list[Arm]:
+    """Hard tubes, random tubes, VideoMAE, in this order. clips: that are trained on."""
     plain = replace(videomae.arms_of(preset)[0], name="videomae")
-    hard = replace(plain, name="hard tubes", method="hpm_bootstrap_video")
+    settings = {**plain.settings, "decay": decays(plain.epochs * clips / plain.batch)}
+    hard = replace(plain, name="hard tubes", method="hpm_bootstrap_video", settings=settings)
     return [hard, replace(hard, name="random tubes", settings={**hard.settings, "end": 0.0}), plain]
 
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
-    arms = arms_of(preset)
+    arms = arms_of(preset, laboratory.count)
     quick = replace(laboratory, pixels=False)
     numbers = quick.run(arms, seeds)
     pairs = [("hard tubes", name, f"hard tubes above {name}") for name in ("random tubes", "videomae")]
