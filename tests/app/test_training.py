@@ -142,3 +142,11 @@ def test_the_path_of_the_data_is_kept_so_that_a_run_resumes_from_anywhere(tmp_pa
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000002")
     monkeypatch.chdir(tmp_path)
     assert unmask("resume", "run", "--quiet") == 0
+
+
+@pytest.mark.usefixtures("without_drawing")
+def test_what_a_method_remarks_on_the_number_of_steps_is_said_before_the_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(type(tiny()[0]), "remarks", lambda _, steps: [f"{steps} steps are few"])
+    assert pretrain(make_pictures(tmp_path / "pictures"), tmp_path / "run", "--steps", "3") == 0
+    said = capsys.readouterr()
+    assert "3 steps are few" in said.out + said.err

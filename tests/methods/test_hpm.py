@@ -7,6 +7,7 @@ from formulas import formula_image, pictures, recorded
 from reference_names import VIT, fill, replaced
 from small_run import SIZES, without_drawing  # noqa: F401
 from unmask.core import Context
+from unmask.families.hard_patches import lagging
 from unmask.methods.hpm import HPM, RECIPE, tiny
 from unmask.methods.hpm_bootstrap import HPMBootstrap
 from unmask.methods.mae import MAE
@@ -115,6 +116,22 @@ def test_the_slow_copy_follows_with_a_decay_that_rises_over_half_of_the_training
     method.after_step(Context(progress=progress))
     moved = method.teacher.network["predictor"].head.bias - before
     torch.testing.assert_close(moved, torch.full_like(moved, 1 - decay), rtol=1e-2, atol=0)
+
+
+def test_whoever_trains_too_briefly_for_the_slow_copy_is_told_so_and_what_suits():
+    method, _ = tiny()
+    (remark,) = method.remarks(938)
+    assert "leaves 74% of the slow copy as it began after 938 steps" in remark
+    assert "decay=0.8667,0.9867 suits" in remark
+    assert method.remarks(20_000) == []
+    method.decay = (0.8667, 0.9867)
+    assert method.remarks(938) == []
+
+
+def test_the_suggested_copy_lags_by_the_same_share_of_any_training():
+    assert lagging(125_000) == (0.999, 0.9999)
+    assert lagging(1250) == (0.9, 0.99)
+    assert lagging(10) == (0.0, 0.0)
 
 
 @faithful

@@ -21,12 +21,6 @@ def test_arms_differ_in_one_thing_each():
     assert at_once.settings == {**features.settings, "start": 0.5}
 
 
-def test_the_copy_lags_by_the_same_share_of_any_training():
-    assert hpm.decays(125_000) == (0.999, 0.9999)
-    assert hpm.decays(1250) == (0.9, 0.99)
-    assert hpm.decays(10) == (0.0, 0.0)
-
-
 def test_rank_correlation_by_hand():
     first = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
     second = torch.tensor([[2.0, 4.0, 9.0], [9.0, 4.0, 2.0], [4.0, 2.0, 9.0]])

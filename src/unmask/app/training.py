@@ -297,6 +297,8 @@ def _run(
         write_json(out / "data_card.json", json.loads(card.to_json()))
         write_json(out / "config.json", config.to_json())
         say(_announce(config, card, plan, held_out, engine))
+        for remark in method.remarks(plan.steps):
+            say(remark)
     streams: list[TrainingStream] = []
 
     def stream(start: int) -> TrainingStream:

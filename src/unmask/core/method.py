@@ -60,6 +60,10 @@ class Method(nn.Module):
         """Called once before a training with batches of its samples, the same on all processes: for what starts from
         data. To look at them costs time; the default does not."""
 
+    def remarks(self, steps: int) -> list[str]:
+        """Sentences for whoever begins a training of so many steps, where a setting does not suit that many."""
+        return []
+
     def after_step(self, context: Context) -> None:
         """Called once after the optimisers of a step: moving averages, queues, restarts."""
 

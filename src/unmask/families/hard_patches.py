@@ -13,12 +13,19 @@ from unmask.families.masked_autoencoder import MaskedAutoencoder
 from unmask.parts.losses.loss_prediction import pairwise_order, standardised_error
 from unmask.parts.losses.masked import masked_mean, place_mse
 from unmask.parts.nets.loss_predictor import LossPredictor
-from unmask.parts.nets.teacher import Teacher
+from unmask.parts.nets.teacher import Teacher, first_weights
 from unmask.parts.nets.transformer import Record
 from unmask.parts.targets.pixels import Target
 
 TARGETS = ("pixels", "features")  # what its builders let choose from; None, to the family, are features
 RULES = {"order": pairwise_order, "value": standardised_error}
+LAGS = (0.008, 0.08)  # of the training, by which a copy lags: 1,000 and 10,000 of the 125,000 steps of HPM's paper
+STALE = 0.1  # share of a copy's first weights that says nothing of what is hard
+
+
+def lagging(steps: float) -> tuple[float, ...]:
+    """The first and last decay of a copy that lags by as large a share of so many steps as the published one."""
+    return tuple(round(1 - 1 / max(lag * steps, 1), 4) for lag in LAGS)
 
 
 class HardPatches(MaskedAutoencoder):
@@ -27,8 +34,7 @@ class HardPatches(MaskedAutoencoder):
 
     target: None predicts the copy's features, both of unit length, with a last layer of that width. learns: the "order"
     of a picture's losses or their "value". decay: of the copy, first and last, linear between over the share `rise` of
-    the training. A copy lags by 1 / (1 - decay) steps: the published ones are for 100,000 steps and more, in far
-    shorter trainings most of the copy stays as it began.
+    the training. A copy lags by 1 / (1 - decay) steps: the published ones are for 100,000 steps and more.
     """
 
     def __init__(self, encoder, decoder, sampler, target=None, learns="order", decay=(0.999, 0.9999), rise=0.5):
@@ -90,8 +96,21 @@ class HardPatches(MaskedAutoencoder):
         return tokens
 
     def after_step(self, context: Context) -> None:
+        self.teacher.follow(self._student(), self._decay(context.progress))
+
+    def remarks(self, steps: int) -> list[str]:
+        left = first_weights(self._decay(step / steps) for step in range(steps))
+        if left <= STALE:
+            return []
+        fitting = ",".join(str(decay) for decay in lagging(steps))
+        return [
+            f"decay {self.decay[0]} to {self.decay[1]} leaves {left:.0%} of the slow copy as it began after {steps:,}"
+            f" steps, so that it cannot tell what is hard; decay={fitting} suits so many"
+        ]
+
+    def _decay(self, progress: float) -> float:
         first, last = self.decay
-        self.teacher.follow(self._student(), first + (last - first) * min(context.progress / max(self.rise, 1e-9), 1.0))
+        return first + (last - first) * min(progress / max(self.rise, 1e-9), 1.0)
 
     def _student(self) -> nn.ModuleDict:
         return nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder, "predictor": self.predictor})

@@ -18,6 +18,7 @@ from unmask.app.looking import batches_of, unseen
 from unmask.app.runs import load
 from unmask.app.watching import spread
 from unmask.evaluate.features import frozen
+from unmask.families.hard_patches import lagging
 from unmask.parts.masks.hard import own_errors
 from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
@@ -28,26 +29,17 @@ PROBES = ("knn", "linear")
 AGREED = 0.5  # rank correlation of predicted and true losses
 LOOKED_AT = 64  # held-out pictures
 PLAIN: dict[str, Any] = {"normalise": False}
-LAGS = (0.008, 0.08)  # of the training, by which the slow copy lags: 1,000 and 10,000 of the paper's 125,000 steps
 
 
 def arms_of(preset: Preset) -> list[Arm]:
     """MAE, predicting the loss alone, HPM, and the easiest patches hidden. The second asks its copy nothing."""
-    decay = decays(preset.epochs * preset.limit / preset.batch)
+    decay = lagging(preset.epochs * preset.limit / preset.batch)
     return [
         preset.arm("mae", "mae", **PLAIN),
         preset.arm("loss predicted", "hpm", end=0.0),
         preset.arm("hard", "hpm", decay=decay),
         preset.arm("easy", "hpm", decay=decay, hide="easy"),
     ]
-
-
-def decays(steps: float) -> tuple[float, ...]:
-    """The first and last of a slow copy that lags by as large a share of the training as in the paper's.
-
-    With the paper's own, three quarters of the copy would still be its first weights after 1,000 steps.
-    """
-    return tuple(round(1 - 1 / max(lag * steps, 1), 4) for lag in LAGS)
 
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:

@@ -8,9 +8,9 @@ linear accuracy as in MAE's proof.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from unmask.families.hard_patches import lagging
 from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
-from unmask.proofs.hpm import decays
 from unmask.proofs.presets import Preset
 
 FAMILY = True
@@ -19,7 +19,7 @@ PROBES = ("knn", "linear")
 
 def arms_of(preset: Preset) -> list[Arm]:
     """For each target hard and random masks; features without an easy start; MAE."""
-    decay = decays(preset.epochs * preset.limit / preset.batch)
+    decay = lagging(preset.epochs * preset.limit / preset.batch)
     targets = [
         preset.arm(f"{target}, {masks}", "hpm_bootstrap", target=target, decay=decay, **change)
         for target in ("pixels", "features")

@@ -18,10 +18,10 @@ from torch import Tensor
 from unmask.app.looking import batches_to_measure
 from unmask.app.runs import load
 from unmask.evaluate.features import frozen
+from unmask.families.hard_patches import lagging
 from unmask.parts.ops.cubes import cubify
 from unmask.proofs import videomae
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, comparisons, summary
-from unmask.proofs.hpm import decays
 from unmask.proofs.presets import Preset
 
 DATA = videomae.DATA
@@ -32,7 +32,7 @@ HARDEST = 0.1  # share of the places
 def arms_of(preset: Preset, clips: int) -> list[Arm]:
     """Hard tubes, random tubes, VideoMAE, in this order. clips: that are trained on."""
     plain = replace(videomae.arms_of(preset)[0], name="videomae")
-    settings = {**plain.settings, "decay": decays(plain.epochs * clips / plain.batch)}
+    settings = {**plain.settings, "decay": lagging(plain.epochs * clips / plain.batch)}
     hard = replace(plain, name="hard tubes", method="hpm_bootstrap_video", settings=settings)
     return [hard, replace(hard, name="random tubes", settings={**hard.settings, "end": 0.0}), plain]
 

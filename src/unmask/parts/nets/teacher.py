@@ -1,6 +1,8 @@
 """A slowly moving copy of a network, which is never trained."""
 
 import copy
+import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -38,3 +40,8 @@ class Teacher(nn.Module):
             ours[name].lerp_(parameter.detach(), 1 - decay)
         for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
             mine.copy_(theirs)
+
+
+def first_weights(decays: Iterable[float]) -> float:
+    """The share of a teacher that is still its first weights after steps with these decays."""
+    return math.prod(decays)
