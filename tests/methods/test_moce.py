@@ -102,6 +102,15 @@ def test_the_gate_learns_from_what_it_weights():
         assert method.routes.prototypes.grad is None
 
 
+def test_noise_of_the_gates_moves_few_clusters_to_other_experts():
+    torch.manual_seed(0)
+    routes = ClusterRoutes(ViT("128x2x2", image_size=16, patch_size=4), experts=4, clusters=512)
+    noisy = Context(generator=torch.Generator().manual_seed(0))
+    (settled,), (shaken,) = routes.probabilities(), routes.probabilities(noisy)
+    same = (settled.argmax(-1) == shaken.argmax(-1)).float().mean()
+    assert 0.85 < same < 1
+
+
 @faithful
 def test_shares_that_are_equal_cost_nothing_and_a_single_busy_expert_the_most():
     assert unequal_shares([torch.full((5, 4), 0.25)]) == 0

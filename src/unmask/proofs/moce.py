@@ -76,9 +76,8 @@ def ways(laboratory: Laboratory, arm: Arm, seed: int) -> dict[str, float]:
     for kind in (0, 1):
         task = vehicle == bool(kind)
         for name, features in (("own expert", pooled[kind]), ("other expert", pooled[1 - kind])):
-            half = int(task.sum()) // 2
             x, y = features[task], label[task]
-            scores[name].append(knn_accuracy(x[:half], y[:half], x[half:], y[half:]))
+            scores[name].append(knn_accuracy(x[::2], y[::2], x[1::2], y[1::2]))  # they come class by class
     return {
         "kinds told": told(way, vehicle),
         "kinds guessed": float(torch.stack([vehicle, ~vehicle]).float().mean(-1).max()),
