@@ -29,6 +29,11 @@ PROBES = ("knn", "linear")
 AGREED = 0.5  # rank correlation of predicted and true losses
 LOOKED_AT = 64  # held-out pictures
 PLAIN: dict[str, Any] = {"normalise": False}
+NOTE = (
+    "Small preset: after 938 steps what helps is the second task, to predict losses; whether hard, easy or random places"
+    " are hidden makes no difference that three seeds can tell. The copy's predictions rank held-out losses by then, but"
+    " loosely. With the paper's decays, which suit 125,000 steps, they did not at all (-0.03 ± 0.11)."
+)
 
 
 def arms_of(preset: Preset) -> list[Arm]:
@@ -63,7 +68,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     found = [laboratory.noted(hard, s, "agreement", partial(agreement, laboratory, hard, s)) for s in seeds]
     words = f"predicted and true losses of held-out patches: rank correlation above {AGREED}"
     claims.append(Claim(words, clear(summary(found), AGREED), summary(found)))
-    return Findings(arms, seeds, numbers, claims, extra={"step cost, HPM to MAE": ratio})
+    return Findings(arms, seeds, numbers, claims, [NOTE], {"step cost, HPM to MAE": ratio})
 
 
 @torch.no_grad()

@@ -23,6 +23,10 @@ from unmask.proofs.presets import Preset
 FAMILY = True
 PROBES = ("knn", "linear")
 NAIVE = {"strength": 0.0, "selective": False, "segments": False}
+NOTE = (
+    "Small preset: after 938 steps a third of the attention goes to the own picture's tokens, where chance gives a quarter:"
+    " what the paper adds so that tokens find their own picture has hardly begun to work."
+)
 TIMES = 2  # as many times the attention that chance gives the own picture counts as finding it
 
 
@@ -58,7 +62,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         )
     found = summary([row["own picture"] for row in numbers["mixed"]])
     claims.append(Claim("tokens find their own picture's", clear(found, TIMES / 4), found))
-    return Findings(arms, seeds, numbers, claims, extra=extra)
+    return Findings(arms, seeds, numbers, claims, [NOTE], extra)
 
 
 @torch.no_grad()
