@@ -30,9 +30,9 @@ AGREED = 0.5  # rank correlation of predicted and true losses
 LOOKED_AT = 64  # held-out pictures
 PLAIN: dict[str, Any] = {"normalise": False}
 NOTE = (
-    "Small preset: after 938 steps what helps is the second task, to predict losses; whether hard, easy or random places"
-    " are hidden makes no difference that three seeds can tell. The copy's predictions rank held-out losses by then, but"
-    " loosely. With the paper's decays, which suit 125,000 steps, they did not at all (-0.03 ± 0.11)."
+    "Small preset: after 938 steps what helps is the second task, to predict losses; whether hard, easy or random"
+    " places are hidden makes no difference that three seeds can tell. The copy's predictions rank held-out losses"
+    " loosely at best; with the paper's decays, which suit 125,000 steps, not at all (-0.03 ± 0.11)."
 )
 
 

@@ -24,8 +24,8 @@ FAMILY = True
 PROBES = ("knn", "linear")
 NAIVE = {"strength": 0.0, "selective": False, "segments": False}
 NOTE = (
-    "Small preset: after 938 steps a third of the attention goes to the own picture's tokens, where chance gives a quarter:"
-    " what the paper adds so that tokens find their own picture has hardly begun to work."
+    "Small preset: after 938 steps a third of the attention goes to the own picture's tokens, where chance gives a"
+    " quarter: what the paper adds so that tokens find their own picture has hardly begun to work."
 )
 TIMES = 2  # as many times the attention that chance gives the own picture counts as finding it
 
