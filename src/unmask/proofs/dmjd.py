@@ -1,8 +1,8 @@
 """Masks that complete each other, and a task for what is shown, learn more from as many encoded pictures.
 
-Arms, all with the same target and two masks a step: two random masks, disjoint masks, disjoint masks and the task of
-the shown places. Besides, MAE with twice the steps, which encodes as many masked pictures, and with the steps that the
-last arm's time allows. Measured: kNN and linear accuracy as in MAE's proof.
+Arms, all with the same target and two masks of single patches a step: two random masks, disjoint masks, disjoint masks
+and the task of the shown places. Besides, MAE with twice the steps, which encodes as many masked pictures, and with the
+steps that the last arm's time allows. Measured: kNN and linear accuracy as in MAE's proof.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,16 @@ from unmask.proofs.presets import Preset
 
 FAMILY = True
 PROBES = ("knn", "linear")
+SINGLE = {"cell": 1}  # patches that are hidden together, as where masks are random
 
 
 def arms_of(preset: Preset) -> list[Arm]:
     """Two random masks, disjoint ones, the same with the task of the shown places, and MAE with twice the steps."""
-    disjoint = preset.arm("disjoint", "dmjd", shown=0.0)
+    disjoint = preset.arm("disjoint", "dmjd", shown=0.0, **SINGLE)
     return [
         replace(disjoint, name="two random", mask="random"),
         disjoint,
-        preset.arm("disjoint, distilled", "dmjd"),
+        preset.arm("disjoint, distilled", "dmjd", **SINGLE),
         preset.arm("mae, as many views", "mae", longer=2.0),
     ]
 
