@@ -26,8 +26,8 @@ PROBES = ("knn", "linear")
 FEW: dict[str, Any] = {"routes_experts": 4, "routes_clusters": 32, "routes_gate": "one"}  # for pictures as few as these
 VEHICLES = (0, 1, 8, 9)  # classes of CIFAR-10
 NOTE = (
-    "Small preset: four experts, in one block alone, begin as copies of each other and learn for 375 steps of their own;"
-    " that is too little to serve one kind of picture better than another."
+    "Small preset: four experts, in one block alone, begin as copies of each other and learn for 375 steps of their"
+    " own. They are used evenly by then, and do not serve one kind of picture better than the other."
 )
 UNEVEN = 2  # as many times its share as the busiest expert may have
 
