@@ -18,18 +18,23 @@ EPOCHS, BATCH = 40, 64
 
 
 def add_few_labels(
-    laboratory: Laboratory, arms: Sequence[Arm], seeds: Sequence[int], numbers: dict[str, list[dict[str, float]]]
+    laboratory: Laboratory,
+    arms: Sequence[Arm],
+    seeds: Sequence[int],
+    numbers: dict[str, list[dict[str, float]]],
+    epochs: int | None = None,
 ) -> None:
-    """Adds the accuracy to the row of every arm and seed; it is measured once."""
+    """Adds the accuracy to the row of every arm and seed, measured once. epochs: on the labels; EPOCHS if not said."""
+    name = "few labels" if epochs is None else f"few labels, {epochs} epochs"
     for arm in arms:
         for seed, row in zip(seeds, numbers[arm.name], strict=True):
-            row["few labels"] = laboratory.noted(arm, seed, "few labels", partial(few_labels, laboratory, arm, seed))
+            row["few labels"] = laboratory.noted(arm, seed, name, partial(few_labels, laboratory, arm, seed, epochs))
 
 
-def few_labels(laboratory: Laboratory, arm: Arm, seed: int) -> float:
+def few_labels(laboratory: Laboratory, arm: Arm, seed: int, most_epochs: int | None = None) -> float:
     """Test accuracy of the arm's encoder, fine-tuned on a few labelled pictures of every class."""
     loaded = load(laboratory.trained(arm, seed))
-    batches, epochs = few_batches(laboratory, loaded, seed)
+    batches, epochs = few_batches(laboratory, loaded, seed, most_epochs=most_epochs)
     tune = partial(finetune, layer_decay=1.0, drop_path=0.0, mixing=Mixing(0, 0, seed=seed))
     return tuned(laboratory, loaded, batches, FineTune(epochs, BATCH, tune, seed=seed))
 
@@ -49,9 +54,14 @@ def tuned(laboratory: Laboratory, loaded: Loaded, batches: dict[str, Iterable[Ba
 
 
 def few_batches(
-    laboratory: Laboratory, loaded: Loaded, seed: int, labelled_samples: int = LABELS, most_epochs: int = EPOCHS
+    laboratory: Laboratory,
+    loaded: Loaded,
+    seed: int,
+    labelled_samples: int | None = None,
+    most_epochs: int | None = None,
 ) -> tuple[dict[str, Iterable[Batch]], int]:
-    """The few labelled samples, all of the test part, and how many epochs to fine-tune on them."""
+    """The few labelled samples, LABELS if not said, all of the test part, and how many epochs to fine-tune on them."""
+    labelled_samples, most_epochs = labelled_samples or LABELS, most_epochs or EPOCHS
     parts = labelled(pictures_of(loaded, laboratory.data), loaded.config.data["split"], seed)
     counts = {"train": labelled_samples, "validation": labelled_samples, "test": laboratory.test}
     batches: dict[str, Iterable[Batch]] = {

@@ -56,7 +56,7 @@ def test_it_runs_in_small(tmp_path, data, monkeypatch):
     monkeypatch.setattr(masks, "SIZES", {"pictures": {}})
     monkeypatch.setattr(scenes_beside, "SCENES", "scenes")
     monkeypatch.setattr(few_labels, "LABELS", 16)
-    monkeypatch.setattr(few_labels, "EPOCHS", 1)
+    monkeypatch.setattr(masks, "TUNED", 1)
     scenes = tmp_path / "scenes"
     for split in ("train", "val", "test"):
         make_pictures(scenes / split / "image", count=6, classes=0)

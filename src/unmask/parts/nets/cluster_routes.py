@@ -49,8 +49,8 @@ class ClusterRoutes(nn.Module):
         self.gates = nn.ModuleList(Linear(encoder.width, experts, bias=False) for _ in self.places)
         self.register_buffer("center", torch.zeros(encoder.width))
         nn.init.normal_(self.prototypes)
-        for gate in self.gates:
-            nn.init.normal_(gate.weight)  # logits as large as 1, so that noise moves few clusters to other experts
+        for weight in self.gates.parameters():
+            nn.init.normal_(weight)  # logits as large as 1, so that noise moves few clusters to other experts
 
     def likeness(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
         """The cosine of every picture, around the mean one, and every cluster."""
