@@ -7,11 +7,11 @@ from formulas import formula_image, pictures, recorded
 from reference_names import VIT, fill, replaced
 from small_run import SIZES, without_drawing  # noqa: F401
 from unmask.core import Context
-from unmask.families.hard_patches import lagging
 from unmask.methods.hpm import HPM, RECIPE, tiny
 from unmask.methods.hpm_bootstrap import HPMBootstrap
 from unmask.methods.mae import MAE
 from unmask.parts.masks.hard import HardMask, hard_mask
+from unmask.parts.nets.lag import Decay, lagging
 from unmask.parts.nets.token_decoder import TokenDecoder
 from unmask.parts.nets.vit import ViT
 from unmask.train.checkpoint import newest
@@ -124,7 +124,7 @@ def test_whoever_trains_too_briefly_for_the_slow_copy_is_told_so_and_what_suits(
     assert "leaves 74% of the slow copy as it began after 938 steps" in remark
     assert "decay=0.8667,0.9867 suits" in remark
     assert method.remarks(20_000) == []
-    method.decay = (0.8667, 0.9867)
+    method.decay = Decay((0.8667, 0.9867), 0.5)
     assert method.remarks(938) == []
 
 
@@ -173,6 +173,8 @@ def test_wrong_settings_are_refused():
         HPM(encoder, learns="rank")
     with pytest.raises(ValueError, match=r"rise 2\.0 is not a share"):
         HPM(encoder, rise=2.0)
+    with pytest.raises(ValueError, match=r"decay \(0\.9,\) is not two shares of the old weights"):
+        HPM(encoder, decay=(0.9,))
 
 
 @works

@@ -1,5 +1,7 @@
 """Regions by Felzenszwalb and Huttenlocher: scikit-image's, and the rule on pictures worked by hand."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -34,11 +36,10 @@ def test_regions_are_those_of_scikit_image(case):
     assert alike(found, torch.tensor(case["labels"]))
 
 
-def test_regions_are_those_of_scikit_image_where_it_is_installed():
-    segmentation = pytest.importorskip("skimage.segmentation")
-    image = pictures(3, 20, 28).double() / 4
-    theirs = segmentation.felzenszwalb(image.permute(1, 2, 0).numpy(), 80, 0.8, 8, channel_axis=-1)
-    assert alike(graph_regions(image, 80, 8), torch.from_numpy(theirs))
+def test_what_to_install_is_said_where_the_library_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.segmentation", None)
+    with pytest.raises(ImportError, match=r"finding regions needs scikit-image: pip install 'unmask\[regions\]'"):
+        graph_regions(pictures(3, 8, 8))
 
 
 def test_flat_areas_are_regions_and_numbers_begin_at_zero():

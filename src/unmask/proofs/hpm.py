@@ -18,8 +18,8 @@ from unmask.app.looking import batches_of, unseen
 from unmask.app.runs import load
 from unmask.app.watching import spread
 from unmask.evaluate.features import frozen
-from unmask.families.hard_patches import lagging
 from unmask.parts.masks.hard import own_errors
+from unmask.parts.nets.lag import lagging
 from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset

@@ -8,7 +8,7 @@ linear accuracy as in MAE's proof.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from unmask.families.hard_patches import lagging
+from unmask.parts.nets.lag import lagging
 from unmask.proofs.cost import in_quarters, step_cost_ratio
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.presets import Preset

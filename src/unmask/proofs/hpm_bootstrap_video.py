@@ -18,7 +18,7 @@ from torch import Tensor
 from unmask.app.looking import batches_to_measure
 from unmask.app.runs import load
 from unmask.evaluate.features import frozen
-from unmask.families.hard_patches import lagging
+from unmask.parts.nets.lag import lagging
 from unmask.parts.ops.cubes import cubify
 from unmask.proofs import videomae
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, comparisons, summary
