@@ -26,6 +26,11 @@ from unmask.train.engine import choose_device
 FAMILY = True
 KNOWN = 5000  # labelled training pictures among which neighbours are sought
 PROBES = ("corrupted knn", "knn", "linear")
+NOTE = (
+    "Small preset: the modules recover nothing. On held-out pictures their squared error is 1.1 to 1.6 times the"
+    " features' variance; features have shrunk to a deviation of 0.05 to 0.14, beside noise of 0.08 to 0.09. Their own"
+    " loss falls as features shrink, which `boosters_detach` forbids; that arm was not measured."
+)
 
 
 class Worn(Method):
@@ -66,7 +71,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         ):
             gain = difference(numbers, "boosted", other, probe)
             claims.append(Claim(f"{probe}: boosted tokens above {words}", clear(gain), gain))
-    return Findings(arms, seeds, numbers, claims, extra={"step cost, boosted to plain": ratio})
+    return Findings(arms, seeds, numbers, claims, [NOTE], {"step cost, boosted to plain": ratio})
 
 
 def corrupted_knn(laboratory: Laboratory, arm: Arm, seed: int) -> float:
