@@ -140,6 +140,19 @@ def test_the_score_does_not_depend_on_the_batch(method, batches):
     assert score(classifier, batches(48, 1)) == score(classifier, batches(48, 48))
 
 
+def test_data_are_made_in_full_precision_also_where_the_network_computes_in_half(method, batches):
+    classifier = finetune(method, batches(16), steps=1).classifier
+    kinds = []
+
+    def made():
+        for batch in batches(16):
+            kinds.append((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
+            yield batch
+
+    score(classifier, made(), precision="bf16")
+    assert set(kinds) == {torch.float32}
+
+
 def test_unlabelled_samples_are_left_out(method, batches):
     train = relabelled(batches(32), lambda label: label.where(torch.arange(len(label)) < 8, -1))
     assert len(finetune(method, train, steps=3).losses) == 3

@@ -178,9 +178,10 @@ def score(
 ) -> float:
     """The classifier's score on all samples together."""
     answers, labels = [], []
-    with frozen(classifier), torch.no_grad(), automatic(device, precision):
-        for batch in map(with_label, batches):
-            answers.append(classifier(to_device(batch, device)).cpu())
+    with frozen(classifier), torch.no_grad():
+        for batch in map(with_label, batches):  # data are read and made in full precision
+            with automatic(device, precision):
+                answers.append(classifier(to_device(batch, device)).cpu())
             labels.append(batch["label"].cpu())
     return classifier.task.score(torch.cat(answers), torch.cat(labels))
 
