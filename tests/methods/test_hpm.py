@@ -11,7 +11,7 @@ from unmask.methods.hpm import HPM, RECIPE, tiny
 from unmask.methods.hpm_bootstrap import HPMBootstrap
 from unmask.methods.mae import MAE
 from unmask.parts.masks.hard import HardMask, hard_mask
-from unmask.parts.nets.lag import Decay, lagging
+from unmask.parts.nets.lag import Decay
 from unmask.parts.nets.token_decoder import TokenDecoder
 from unmask.parts.nets.vit import ViT
 from unmask.train.checkpoint import newest
@@ -126,12 +126,6 @@ def test_whoever_trains_too_briefly_for_the_slow_copy_is_told_so_and_what_suits(
     assert method.remarks(20_000) == []
     method.decay = Decay((0.8667, 0.9867), 0.5)
     assert method.remarks(938) == []
-
-
-def test_the_suggested_copy_lags_by_the_same_share_of_any_training():
-    assert lagging(125_000) == (0.999, 0.9999)
-    assert lagging(1250) == (0.9, 0.99)
-    assert lagging(10) == (0.0, 0.0)
 
 
 @faithful

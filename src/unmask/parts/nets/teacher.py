@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -21,7 +21,7 @@ class Teacher(nn.Module):
     def __init__(self, network: nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
-        self._answers: list[tuple[object, object]] | None = None
+        self._answers: list[tuple[object, Any]] | None = None
 
     def train(self, mode: bool = True) -> "Teacher":
         """A teacher is never in training mode."""
@@ -58,7 +58,7 @@ class Teacher(nn.Module):
         """What `find` finds of the thing, such as a batch: not anew if it is remembered of the very same one."""
         for known, answer in self._answers or ():
             if known is thing:
-                return answer  # type: ignore[return-value]
+                return answer
         answer = find()
         if self._answers is not None:
             self._answers.append((thing, answer))
