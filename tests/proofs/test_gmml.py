@@ -29,5 +29,5 @@ def test_it_runs_in_small(tmp_path, monkeypatch):
     laboratory = Laboratory(data, 20, 10, tmp_path / "runs", tmp_path / "arms", "cpu", lambda _: None, pixels=False)
     findings = gmml.prove(laboratory, preset, [0])
     assert [arm.epochs for arm in findings.arms] == [1.25, 1.25, 1.25, 1.25, 0, 1.25, 2.5]
-    assert len(findings.claims) == 6 * len(gmml.PROBES)
+    assert len(findings.claims) == 6 * (1 + len(gmml.PROBES))
     assert findings.extra["pictures"] == 16

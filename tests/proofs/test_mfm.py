@@ -29,5 +29,5 @@ def test_it_runs_in_small(tmp_path, monkeypatch):
     laboratory = Laboratory(data, 20, 10, tmp_path / "runs", tmp_path / "arms", "cpu", lambda _: None, pixels=False)
     findings = mfm.prove(laboratory, preset, [0])
     assert len(findings.arms) == 10
-    assert len(findings.claims) == 8 * len(mfm.PROBES)
+    assert len(findings.claims) == 8 * (1 + len(mfm.PROBES))
     assert all(0 <= row["few labels"] <= 1 for rows in findings.numbers.values() for row in rows)

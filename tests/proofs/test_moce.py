@@ -17,6 +17,11 @@ def test_arms_differ_in_the_experts_alone():
     assert (experts.epochs, untrained.epochs) == (mae.epochs, 0)
 
 
+def test_pictures_that_come_class_by_class_have_neighbours_of_their_class():
+    label = torch.arange(4).repeat_interleave(10)
+    assert moce.known_by_others(torch.eye(4)[label], label) == 1.0
+
+
 def test_a_way_tells_the_kind_that_is_more_frequent_on_it():
     way = torch.tensor([[0, 1], [0, 1], [0, 1], [1, 1], [1, 1], [0, 0]])
     kind = torch.tensor([True, True, False, False, False, True])

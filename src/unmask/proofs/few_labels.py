@@ -1,6 +1,6 @@
 """What an arm's encoder is worth when few pictures have labels: fine-tuned as a whole on a thousand of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 from unmask.app.looking import batches_of, pictures_of
@@ -10,9 +10,10 @@ from unmask.app.watching import spread
 from unmask.core import Batch
 from unmask.evaluate.finetune import FineTune, finetune
 from unmask.evaluate.mixing import Mixing
-from unmask.proofs.experiment import Arm, Laboratory
+from unmask.proofs.experiment import Arm, Claim, Laboratory, comparisons
 from unmask.train.engine import choose_device, native_half
 
+NAME = "few labels"
 LABELS = 1000  # training pictures that are fine-tuned on
 EPOCHS, BATCH = 40, 64
 
@@ -25,10 +26,25 @@ def add_few_labels(
     epochs: int | None = None,
 ) -> None:
     """Adds the accuracy to the row of every arm and seed, measured once. epochs: on the labels; EPOCHS if not said."""
-    name = "few labels" if epochs is None else f"few labels, {epochs} epochs"
+    name = NAME if epochs is None else f"{NAME}, {epochs} epochs"
     for arm in arms:
         for seed, row in zip(seeds, numbers[arm.name], strict=True):
-            row["few labels"] = laboratory.noted(arm, seed, name, partial(few_labels, laboratory, arm, seed, epochs))
+            row[NAME] = laboratory.noted(arm, seed, name, partial(few_labels, laboratory, arm, seed, epochs))
+
+
+def compared_with_few_labels(
+    laboratory: Laboratory,
+    arms: Sequence[Arm],
+    seeds: Sequence[int],
+    numbers: dict[str, list[dict[str, float]]],
+    probes: Sequence[str],
+    pairs: Sequence[tuple[str, str, str]],
+    left_out: Collection[str] = (),
+) -> list[Claim]:
+    """`comparisons` by few labels and by the probes. left_out: names of arms that are not fine-tuned."""
+    add_few_labels(laboratory, [arm for arm in arms if arm.name not in left_out], seeds, numbers)
+    tuned_pairs = [pair for pair in pairs if not set(pair) & set(left_out)]
+    return comparisons(numbers, (NAME,), tuned_pairs) + comparisons(numbers, probes, pairs)
 
 
 def few_labels(laboratory: Laboratory, arm: Arm, seed: int, most_epochs: int | None = None) -> float:

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from unmask.proofs.cost import in_quarters, step_cost_ratio
-from unmask.proofs.experiment import Arm, Findings, Laboratory, comparisons
-from unmask.proofs.few_labels import add_few_labels
+from unmask.proofs.experiment import Arm, Findings, Laboratory
+from unmask.proofs.few_labels import compared_with_few_labels
 from unmask.proofs.presets import Preset
 
 FAMILY = True
 PICTURES = 5000  # that are pretrained on at most
-PROBES = ("few labels", "knn", "linear")
+PROBES = ("knn", "linear")
 OTHERS = ("groups of patches", "groups, no aliens")  # fine-tuned in full alone
 
 
@@ -46,8 +46,6 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     ratio = laboratory.once(f"step-cost-{first.key('', 0, 0, 0)}", lambda: step_cost_ratio(first, plain))
     arms = arms_of(preset, round(ratio, 2))
     numbers = laboratory.run(arms, seeds)
-    others = () if preset.thorough else OTHERS
-    add_few_labels(laboratory, [arm for arm in arms if arm.name not in others], seeds, numbers)
     pairs = (
         ("groups", "untrained", "groups above the untrained encoder"),
         ("groups", "single patches", "groups above single patches"),
@@ -56,6 +54,6 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         ("groups", "mae, equal compute", "groups above MAE at equal compute"),
         ("groups", "groups, no aliens", "with other pictures above noise alone"),
     )
-    claims = comparisons(numbers, PROBES[:1], [pair for pair in pairs if not {*pair} & {*others}])
-    claims += comparisons(numbers, PROBES[1:], pairs)
+    others = () if preset.thorough else OTHERS
+    claims = compared_with_few_labels(laboratory, arms, seeds, numbers, PROBES, pairs, others)
     return Findings(arms, seeds, numbers, claims, extra={"step cost, GMML to MAE": ratio, "pictures": few})

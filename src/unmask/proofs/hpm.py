@@ -32,7 +32,7 @@ PLAIN: dict[str, Any] = {"normalise": False}
 NOTE = (
     "Small preset: after 938 steps what helps is the second task, to predict losses; whether hard, easy or random"
     " places are hidden makes no difference that three seeds can tell. The copy's predictions rank held-out losses"
-    " loosely at best; with the paper's decays, which suit 125,000 steps, not at all (-0.03 ± 0.11)."
+    " loosely at best. Its decays are those of the paper at the same share of the training, not the same numbers."
 )
 
 

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from unmask.proofs.cost import in_quarters, step_cost_ratio
-from unmask.proofs.experiment import Arm, Findings, Laboratory, comparisons
-from unmask.proofs.few_labels import add_few_labels
+from unmask.proofs.experiment import Arm, Findings, Laboratory
+from unmask.proofs.few_labels import compared_with_few_labels
 from unmask.proofs.presets import Preset
 
 FAMILY = True
 NETWORK = {"model": "resnet:32-64-128/1-1-1"}
-PROBES = ("few labels", "knn", "linear")
+PROBES = ("knn", "linear")
 OTHERS = ("high ones taken away", "low ones taken away", "resolution", "noise")
 
 
@@ -44,8 +44,6 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     ratio = laboratory.once(name, lambda: step_cost_ratio(first, arms[6]))
     arms = arms_of(preset, round(ratio, 2))
     numbers = laboratory.run(arms, seeds)
-    others = () if preset.thorough else OTHERS
-    add_few_labels(laboratory, [arm for arm in arms if arm.name not in others], seeds, numbers)
     pairs = (
         ("mfm", "untrained mfm", "a transformer above the untrained one"),
         ("mfm, convolutional", "untrained mfm, convolutional", "a convolutional network above the untrained one"),
@@ -56,6 +54,6 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         ("mfm", "mae", "above MAE at equal steps"),
         ("mfm", "mae, equal compute", "above MAE at equal compute"),
     )
-    claims = comparisons(numbers, PROBES[:1], [pair for pair in pairs if pair[1] not in others])
-    claims += comparisons(numbers, PROBES[1:], pairs)
+    others = () if preset.thorough else OTHERS
+    claims = compared_with_few_labels(laboratory, arms, seeds, numbers, PROBES, pairs, others)
     return Findings(arms, seeds, numbers, claims, extra={"step cost, MFM to MAE": ratio})

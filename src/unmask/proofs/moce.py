@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from unmask.evaluate.knn import knn_accuracy
@@ -80,14 +80,18 @@ def ways(laboratory: Laboratory, arm: Arm, seed: int) -> dict[str, float]:
     for kind in (0, 1):
         task = vehicle == bool(kind)
         for name, features in (("own expert", pooled[kind]), ("other expert", pooled[1 - kind])):
-            x, y = features[task], label[task]
-            scores[name].append(knn_accuracy(x[::2], y[::2], x[1::2], y[1::2]))  # they come class by class
+            scores[name].append(known_by_others(features[task], label[task]))
     return {
         "kinds told": told(way, vehicle),
         "kinds guessed": float(torch.stack([vehicle, ~vehicle]).float().mean(-1).max()),
         "busiest": busiest * method.routes.experts,
         **{name: statistics.fmean(values) for name, values in scores.items()},
     }
+
+
+def known_by_others(features: Float[Tensor, "n d"], label: Int64[Tensor, "n"]) -> float:
+    """kNN accuracy of every second picture among the others; they come class by class."""
+    return knn_accuracy(features[::2], label[::2], features[1::2], label[1::2])
 
 
 def most_common(number: Int64[Tensor, "n"]) -> int:
