@@ -21,3 +21,6 @@ def test_it_runs_in_small(tmp_path, monkeypatch):
     assert len({arm.key("", 0, 0, 0) for arm in findings.arms}) == 4
     assert len(findings.claims) == 3 * len(tbm.PROBES)
     assert all(0 <= row["corrupted knn"] <= 1 for rows in findings.numbers.values() for row in rows)
+    measured = findings.numbers["boosted"][0]
+    assert measured["module error"] > 0
+    assert measured["module noise"] > 0
