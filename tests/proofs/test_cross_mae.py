@@ -11,7 +11,7 @@ from unmask.proofs.presets import Preset
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_drawing")
 def test_it_runs_in_small(tmp_path, monkeypatch):
-    monkeypatch.setattr(cross_mae, "step_cost_ratio", lambda *_: 0.5)
+    monkeypatch.setattr(cross_mae, "side_by_side", lambda *_: 0.5)
     data = make_pictures(tmp_path / "pictures")
     preset = Preset("pictures", 20, 10, {"model": "16x2x2", **SIZES}, epochs=1, lr=1e-3, batch=8, warmup=0.1)
     laboratory = Laboratory(data, 20, 10, tmp_path / "runs", tmp_path / "arms", "cpu", lambda _: None, pixels=False)

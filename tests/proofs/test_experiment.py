@@ -121,6 +121,17 @@ def test_arms_trained_at_the_same_time_give_the_numbers_of_arms_in_turn(laborato
     assert {k: v for k, v in found.items() if k != "seconds"} == {k: v for k, v in numbers.items() if k != "seconds"}
 
 
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_note_about_every_arm_and_seed_is_computed_once_and_says_on_what_machine(laboratory, tmp_path, jobs):
+    at_once = replace(laboratory, arms=tmp_path, jobs=jobs, say=print)
+    found = at_once.note([ARM], [0, 1], "key", Laboratory.key)
+    assert found == {"mae": [at_once.key(ARM, 0), at_once.key(ARM, 1)]}
+    assert replace(at_once, jobs=1).note([ARM], [0, 1], "key", refuse) == found
+    known = json.loads((tmp_path / f"{at_once.key(ARM, 1)}.json").read_text())
+    assert known["key"] == at_once.key(ARM, 1)
+    assert known["machine"] == experiment.machine()
+
+
 def test_comparisons_say_for_every_probe_which_arm_is_clearly_above_which():
     arms = {"a": [{"knn": 0.5, "linear": 0.5}] * 3, "b": [{"knn": 0.4, "linear": 0.6}] * 3}
     found = comparisons(arms, ("knn", "linear"), [("a", "b", "a above b")])

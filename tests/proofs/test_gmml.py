@@ -20,7 +20,7 @@ def test_single_patches_are_groups_whose_largest_side_is_a_patch():
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_drawing")
 def test_it_runs_in_small(tmp_path, monkeypatch):
-    monkeypatch.setattr(gmml, "step_cost_ratio", lambda *_: 2.0)
+    monkeypatch.setattr(gmml, "side_by_side", lambda *_: 2.0)
     monkeypatch.setattr(gmml, "PICTURES", 16)
     monkeypatch.setattr(few_labels, "LABELS", 16)
     monkeypatch.setattr(few_labels, "EPOCHS", 1)

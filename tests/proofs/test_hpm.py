@@ -31,7 +31,7 @@ def test_rank_correlation_by_hand():
 @pytest.mark.usefixtures("without_drawing")
 @pytest.mark.parametrize(("proof", "claims"), [(hpm, 2 * 5 + 1), (hpm_bootstrap, 2 * 5)])
 def test_it_runs_in_small(tmp_path, monkeypatch, proof, claims):
-    monkeypatch.setattr(proof, "step_cost_ratio", lambda *_: 1.5)
+    monkeypatch.setattr(proof, "side_by_side", lambda *_: 1.5)
     data = make_pictures(tmp_path / "pictures")
     preset = Preset("pictures", 20, 10, {"model": "16x2x2", **SIZES}, epochs=1, lr=1e-3, batch=8, warmup=0.1)
     laboratory = Laboratory(data, 20, 10, tmp_path / "runs", tmp_path / "arms", "cpu", lambda _: None)

@@ -20,7 +20,7 @@ def test_arms_differ_from_the_first_in_what_they_are_named_for():
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_drawing")
 def test_it_runs_in_small(tmp_path, monkeypatch):
-    monkeypatch.setattr(mfm, "step_cost_ratio", lambda *_: 2.0)
+    monkeypatch.setattr(mfm, "side_by_side", lambda *_: 2.0)
     monkeypatch.setattr(mfm, "NETWORK", {"model": "resnet:8-12/1-1"})
     monkeypatch.setattr(few_labels, "LABELS", 16)
     monkeypatch.setattr(few_labels, "EPOCHS", 1)

@@ -16,7 +16,7 @@ def test_the_area_is_that_of_trapezes_above_the_start():
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_drawing")
 def test_it_runs_in_small(tmp_path, monkeypatch):
-    monkeypatch.setattr(mto, "step_cost_ratio", lambda *_: 1.0)
+    monkeypatch.setattr(mto, "side_by_side", lambda *_: 1.0)
     data = make_pictures(tmp_path / "pictures")
     preset = Preset("pictures", 20, 10, {"model": "16x2x2", **SIZES}, epochs=1, lr=1e-3, batch=4, warmup=0.1)
     laboratory = Laboratory(data, 20, 10, tmp_path / "runs", tmp_path / "arms", "cpu", lambda _: None, pixels=False)

@@ -8,7 +8,6 @@ network as pretrained and as learned from scratch; kNN and linear accuracy as in
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -38,24 +37,23 @@ def arms_of(preset: Preset) -> list[Arm]:
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
-    numbers = laboratory.run(arms, seeds)
     deepest = arms[len(arms) // 2 - 1]
     shallow, deep = arms[0].name, deepest.name
     longer = side_by_side(laboratory, deepest, arms[0])
     arms.append(equal_compute(arms[0], longer))
-    numbers |= laboratory.run(arms[-1:], seeds)
-    for arm in arms:
-        for seed, row in zip(seeds, numbers[arm.name], strict=True):
-            row |= laboratory.noted(arm, seed, "taught", partial(taught, laboratory, arm, seed))
+    numbers = laboratory.run(arms, seeds)
+    for name, found in laboratory.note(arms, seeds, "taught", taught).items():
+        for row, more in zip(numbers[name], found, strict=True):
+            row |= more
     gains = [difference(numbers, f"{deep}{kind}", f"{shallow}{kind}", "few labels") for kind in ("", ", scratch")]
     rows = zip(
         numbers[deep], numbers[shallow], numbers[f"{deep}, scratch"], numbers[f"{shallow}, scratch"], strict=True
     )
-    more = summary([(a["few labels"] - b["few labels"]) - (c["few labels"] - d["few labels"]) for a, b, c, d in rows])
+    gained = summary([(a["few labels"] - b["few labels"]) - (c["few labels"] - d["few labels"]) for a, b, c, d in rows])
     pairs = zip(numbers[deep], numbers[f"{deep}, scratch"], strict=True)
     kept = summary([a["detail before"] - b["detail after"] for a, b in pairs])
     claims = [
-        Claim("few labels: depth gains more after masked autoencoding than from scratch", clear(more), more),
+        Claim("few labels: depth gains more after masked autoencoding than from scratch", clear(gained), gained),
         Claim("few labels: deep above shallow after masked autoencoding", clear(gains[0]), gains[0]),
         Claim("deepest network, last block: more detail by masked autoencoding than by classes", clear(kept), kept),
     ]

@@ -11,20 +11,21 @@ import torch
 
 from unmask.app.catalogue import create
 from unmask.app.masking import use_mask
-from unmask.core import Batch, Context
+from unmask.core import Batch, Context, to_device
 from unmask.proofs.experiment import Arm, Laboratory
-from unmask.train.engine import native_half
+from unmask.train.engine import choose_device, native_half
 
 Rows = Sequence[dict[str, float]]
 ROUNDS = 15  # interleaved steps of each kind
 
 
-def step_cost_ratio(arm: Arm, plain: Arm, batch: Batch | None = None) -> float:
+def step_cost_ratio(arm: Arm, plain: Arm, batch: Batch | None = None, device: str = "cpu") -> float:
     """How many times as long a step of `arm` takes as one of `plain`: the median over steps taken in turns.
 
     batch: what a step is taken on; default: noise in the form of the arm's pictures.
     """
-    steps = [_stepper(arm, batch), _stepper(plain, batch)]
+    place = choose_device(device)
+    steps = [_stepper(arm, batch, place), _stepper(plain, batch, place)]
     for step in steps:
         step()
     ratios = []
@@ -33,6 +34,8 @@ def step_cost_ratio(arm: Arm, plain: Arm, batch: Batch | None = None) -> float:
         for step in steps:
             began = time.perf_counter()
             step()
+            if place.type != "cpu":
+                torch.accelerator.synchronize()
             seconds.append(time.perf_counter() - began)
         ratios.append(seconds[0] / seconds[1])
     return round(statistics.median(ratios), 3)
@@ -44,8 +47,10 @@ def equal_compute(baseline: Arm, ratio: float) -> Arm:
 
 
 def side_by_side(laboratory: Laboratory, arm: Arm, baseline: Arm) -> float:
-    """`step_cost_ratio`, measured once."""
-    return laboratory.once(f"step-cost-{arm.key('', 0, 0, 0)}", partial(step_cost_ratio, arm, baseline))
+    """`step_cost_ratio` where the laboratory trains, measured once for every kind of device."""
+    kind = choose_device(laboratory.device).type
+    name = f"step-cost-{arm.key('', 0, 0, 0)}" + ("" if kind == "cpu" else f"-{kind}")
+    return laboratory.once(name, partial(step_cost_ratio, arm, baseline, device=laboratory.device))
 
 
 def by_the_clock(laboratory: Laboratory, arm: Arm, rows: Rows, baseline: Rows) -> float:
@@ -62,20 +67,22 @@ def in_quarters(ratio: float) -> float:
     return math.ceil(4 * ratio) / 4
 
 
-def _stepper(arm: Arm, batch: Batch | None) -> Callable[[], None]:
+def _stepper(arm: Arm, batch: Batch | None, device: torch.device) -> Callable[[], None]:
     method = create(arm.method, **arm.settings)
     if arm.mask is not None:
         use_mask(method, arm.mask)
+    method.to(device)
     optimiser = torch.optim.AdamW(method.parameters(), fused=True)
     if batch is None:
         size = arm.settings["image_size"]
         batch = {"image": torch.randn(arm.batch, 3, size, size)}
-    half = native_half(torch.device("cpu")) is not None
+    taken = to_device(batch, device)
+    half = native_half(device) is not None
 
     def step() -> None:
         optimiser.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            terms = method.losses(batch, Context(progress=0.5))
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            terms = method.losses(taken, Context(progress=0.5))
         torch.stack(list(terms.values())).sum().backward()
         optimiser.step()
 

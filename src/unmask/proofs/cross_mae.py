@@ -8,7 +8,7 @@ The paper's "as good" is taken as: less than a point below.
 
 from collections.abc import Sequence
 
-from unmask.proofs.cost import in_quarters, step_cost_ratio
+from unmask.proofs.cost import in_quarters, side_by_side
 from unmask.proofs.experiment import Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
 
@@ -24,8 +24,7 @@ ALL, PART = 0.75, 0.25  # shares of the patches that are predicted
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     plain, part = preset.arm("mae", "mae"), preset.arm("a third decoded", "cross_mae", predicted=PART)
-    name = f"step-cost-{part.key('', 0, 0, 0)}"
-    ratio = laboratory.once(name, lambda: step_cost_ratio(part, plain))
+    ratio = side_by_side(laboratory, part, plain)
     arms = [
         plain,
         part,

@@ -8,7 +8,7 @@ steps that the last arm's time allows. Measured: kNN and linear accuracy as in M
 from collections.abc import Sequence
 from dataclasses import replace
 
-from unmask.proofs.cost import in_quarters, step_cost_ratio
+from unmask.proofs.cost import in_quarters, side_by_side
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.presets import Preset
 
@@ -31,7 +31,7 @@ def arms_of(preset: Preset) -> list[Arm]:
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
     both, mae = arms[2], preset.arm("mae", "mae")
-    ratio = laboratory.once(f"step-cost-{both.key('', 0, 0, 0)}", lambda: step_cost_ratio(both, mae))
+    ratio = side_by_side(laboratory, both, mae)
     arms.append(preset.arm("mae, equal compute", "mae", longer=in_quarters(ratio)))
     numbers = replace(laboratory, pixels=False).run(arms, seeds)
     claims = []

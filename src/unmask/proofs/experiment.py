@@ -140,9 +140,21 @@ class Laboratory:
         known = json.loads(path.read_text()) if path.is_file() else {"arm": asdict(arm), "seed": seed}
         if what not in known:
             known[what] = compute()
+            known.setdefault("machine", machine())
             self.arms.mkdir(parents=True, exist_ok=True)
             write_json(path, known)
         return known[what]
+
+    def note(
+        self, arms: Sequence[Arm], seeds: Sequence[int], what: str, compute: Callable[["Laboratory", Arm, int], Any]
+    ) -> dict[str, list[Any]]:
+        """`noted` about every arm and seed, `jobs` at a time. compute: a function of a module, or a partial of one."""
+        work = partial(self._note, what, compute)
+        self._together(work, arms, seeds)
+        return {arm.name: [work(arm, seed) for seed in seeds] for arm in arms}
+
+    def _note(self, what: str, compute: Callable[["Laboratory", Arm, int], Any], arm: Arm, seed: int) -> Any:
+        return self.noted(arm, seed, what, partial(compute, self, arm, seed))
 
     def trained(self, arm: Arm, seed: int) -> Path:
         """The arm's run folder, its training done; a training that was interrupted goes on where it was."""
@@ -232,6 +244,11 @@ def _held_out(folder: Path) -> dict[str, float]:
     return {f"held-out {name}": last[name] for name in kept if isinstance(last.get(name), float)}
 
 
+def machine() -> str:
+    """What is computed on here, in words."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
+
+
 def summary(values: Sequence[float]) -> dict[str, float]:
     """Mean, sample standard deviation, and of how many."""
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
@@ -299,7 +316,7 @@ def write_result(
         "preset": preset,
         "command": f"unmask prove {words or slug} --preset {preset} --seeds {len(findings.seeds)}",
         "date": time.strftime("%Y-%m-%d"),
-        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores",
+        "machine": machine(),
         "system": platform.system(),
         "versions": versions(),
         "data": {"name": laboratory.data.name, "fingerprint": laboratory.fingerprint, "pictures": laboratory.limit},

@@ -26,10 +26,10 @@ def add_few_labels(
     epochs: int | None = None,
 ) -> None:
     """Adds the accuracy to the row of every arm and seed, measured once. epochs: on the labels; EPOCHS if not said."""
-    name = NAME if epochs is None else f"{NAME}, {epochs} epochs"
-    for arm in arms:
-        for seed, row in zip(seeds, numbers[arm.name], strict=True):
-            row[NAME] = laboratory.noted(arm, seed, name, partial(few_labels, laboratory, arm, seed, epochs))
+    what = NAME if epochs is None else f"{NAME}, {epochs} epochs"
+    for name, found in laboratory.note(arms, seeds, what, partial(few_labels, most_epochs=epochs)).items():
+        for row, accuracy in zip(numbers[name], found, strict=True):
+            row[NAME] = accuracy
 
 
 def compared_with_few_labels(

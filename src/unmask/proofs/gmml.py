@@ -9,7 +9,7 @@ labels of every class, and kNN and linear accuracy as in MAE's proof.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from unmask.proofs.cost import in_quarters, step_cost_ratio
+from unmask.proofs.cost import in_quarters, side_by_side
 from unmask.proofs.experiment import Arm, Findings, Laboratory
 from unmask.proofs.few_labels import compared_with_few_labels
 from unmask.proofs.presets import Preset
@@ -43,7 +43,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     laboratory = replace(laboratory, limit=few)
     preset = replace(preset, epochs=preset.epochs * more, warmup=preset.warmup * more)
     first, *_, plain, _ = arms_of(preset, 1.0)
-    ratio = laboratory.once(f"step-cost-{first.key('', 0, 0, 0)}", lambda: step_cost_ratio(first, plain))
+    ratio = side_by_side(laboratory, first, plain)
     arms = arms_of(preset, round(ratio, 2))
     numbers = laboratory.run(arms, seeds)
     pairs = (

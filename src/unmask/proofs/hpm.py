@@ -20,7 +20,7 @@ from unmask.app.watching import spread
 from unmask.evaluate.features import frozen
 from unmask.parts.masks.hard import own_errors
 from unmask.parts.nets.lag import lagging
-from unmask.proofs.cost import in_quarters, step_cost_ratio
+from unmask.proofs.cost import in_quarters, side_by_side
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
 
@@ -50,7 +50,7 @@ def arms_of(preset: Preset) -> list[Arm]:
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
     hard = arms[2]
-    ratio = laboratory.once(f"step-cost-{hard.key('', 0, 0, 0)}", lambda: step_cost_ratio(hard, arms[0]))
+    ratio = side_by_side(laboratory, hard, arms[0])
     arms.append(preset.arm("mae, equal compute", "mae", longer=in_quarters(ratio), **PLAIN))
     laboratory = replace(laboratory, pixels=False)
     numbers = laboratory.run(arms, seeds)

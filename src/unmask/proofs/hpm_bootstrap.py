@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from unmask.parts.nets.lag import lagging
-from unmask.proofs.cost import in_quarters, step_cost_ratio
+from unmask.proofs.cost import in_quarters, side_by_side
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.presets import Preset
 
@@ -32,7 +32,7 @@ def arms_of(preset: Preset) -> list[Arm]:
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
     hard, mae = arms[2], arms[-1]
-    ratio = laboratory.once(f"step-cost-{hard.key('', 0, 0, 0)}", lambda: step_cost_ratio(hard, mae))
+    ratio = side_by_side(laboratory, hard, mae)
     arms.append(preset.arm("mae, equal compute", "mae", longer=in_quarters(ratio), normalise=False))
     numbers = replace(laboratory, pixels=False).run(arms, seeds)
     claims = []

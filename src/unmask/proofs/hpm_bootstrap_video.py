@@ -8,7 +8,6 @@ places that its slow copy expects to be hardest than at all places.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -43,11 +42,10 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     numbers = quick.run(arms, seeds)
     pairs = [("hard tubes", name, f"hard tubes above {name}") for name in ("random tubes", "videomae")]
     claims = comparisons(numbers, videomae.PROBES, pairs)
-    for seed, row in zip(seeds, numbers["hard tubes"], strict=True):
-        row["motion where hard"] = quick.noted(
-            arms[0], seed, "motion", partial(motion_where_hard, quick, arms[0], seed)
-        )
-    found = summary([row["motion where hard"] for row in numbers["hard tubes"]])
+    motions = quick.note(arms[:1], seeds, "motion", motion_where_hard)[arms[0].name]
+    for row, ratio in zip(numbers[arms[0].name], motions, strict=True):
+        row["motion where hard"] = ratio
+    found = summary(motions)
     claims.append(
         Claim("frames differ more at the hardest places than at all: ratio above 1", clear(found, 1.0), found)
     )

@@ -9,7 +9,7 @@ and kNN and linear accuracy as in MAE's proof. What else is taken away is fine-t
 from collections.abc import Sequence
 from dataclasses import replace
 
-from unmask.proofs.cost import in_quarters, step_cost_ratio
+from unmask.proofs.cost import in_quarters, side_by_side
 from unmask.proofs.experiment import Arm, Findings, Laboratory
 from unmask.proofs.few_labels import compared_with_few_labels
 from unmask.proofs.presets import Preset
@@ -40,8 +40,7 @@ def arms_of(preset: Preset, longer: float) -> list[Arm]:
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     first, *_ = arms = arms_of(preset, 1.0)
-    name = f"step-cost-{first.key('', 0, 0, 0)}"
-    ratio = laboratory.once(name, lambda: step_cost_ratio(first, arms[6]))
+    ratio = side_by_side(laboratory, first, arms[6])
     arms = arms_of(preset, round(ratio, 2))
     numbers = laboratory.run(arms, seeds)
     pairs = (

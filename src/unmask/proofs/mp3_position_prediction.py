@@ -9,7 +9,6 @@ in MAE's proof. MAE is shown for comparison, at equal steps and for as long as a
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -40,15 +39,14 @@ def arms_of(preset: Preset) -> list[Arm]:
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
-    numbers = laboratory.run(arms, seeds)
     longer = side_by_side(laboratory, arms[0], arms[2])
     arms.append(equal_compute(arms[2], longer))
-    numbers |= laboratory.run(arms[-1:], seeds)
+    numbers = laboratory.run(arms, seeds)
     add_few_labels(laboratory, arms, seeds, numbers)
-    for arm in arms:
-        for seed, row in zip(seeds, numbers[arm.name], strict=True):
-            if arm.method == SLUG:
-                row["places"] = laboratory.noted(arm, seed, "places", partial(places_told, laboratory, arm, seed))
+    placing = [arm for arm in arms if arm.method == SLUG]
+    for name, found in laboratory.note(placing, seeds, "places", places_told).items():
+        for row, share in zip(numbers[name], found, strict=True):
+            row["places"] = share
     settings = arms[0].settings
     chance = (settings["patch_size"] / settings["image_size"]) ** 2
     told = summary([row["places"] for row in numbers["positions"]])

@@ -8,7 +8,7 @@ MAE's.
 
 from collections.abc import Sequence
 
-from unmask.proofs.cost import in_quarters, step_cost_ratio
+from unmask.proofs.cost import in_quarters, side_by_side
 from unmask.proofs.experiment import Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
 
@@ -20,8 +20,7 @@ TERMS = ("sparsity", "singularity", "smoothness")
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     full = {slug: preset.arm(f"{slug}, 100%", slug) for slug in ("mae", "mto")}
-    name = f"step-cost-{full['mto'].key('', 0, 0, 0)}"
-    ratio = laboratory.once(name, lambda: step_cost_ratio(full["mto"], full["mae"]))
+    ratio = side_by_side(laboratory, full["mto"], full["mae"])
     arms = [preset.untrained(), preset.arm("mae, equal compute", "mae", longer=in_quarters(ratio))]
     arms += [preset.arm(f"{slug}, {share:.0%}", slug, longer=share) for slug in full for share in SHARES]
     if preset.thorough:

@@ -33,10 +33,9 @@ def arms_of(preset: Preset) -> list[Arm]:
 
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     arms = arms_of(preset)
-    numbers = laboratory.run(arms, seeds)
     longer = side_by_side(laboratory, arms[0], arms[1])
     equal = equal_compute(arms[1], longer)
-    numbers |= laboratory.run([equal], seeds)
+    numbers = laboratory.run([*arms, equal], seeds)
     claims: list[Claim] = []
     extra: dict[str, Any] = {"training time, pixels to patches of 2": longer}
     for probe in PROBES:

@@ -7,7 +7,6 @@ scenes. The paper's gains are in detection and segmentation: that features class
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -42,9 +41,9 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     longer = by_the_clock(laboratory, arms[0], numbers["regions"], numbers["mae"])
     arms.append(equal_compute(arms[2], longer))
     numbers |= laboratory.run(arms[-1:], seeds)
-    for arm in arms[:2]:
-        for seed, row in zip(seeds, numbers[arm.name], strict=True):
-            row |= laboratory.noted(arm, seed, "completion", partial(completion, laboratory, arm, seed))
+    for name, found in laboratory.note(arms[:2], seeds, "completion", completion).items():
+        for row, more in zip(numbers[name], found, strict=True):
+            row |= more
     better = summary([row["completed"] - row["nearest"] for row in numbers["regions"]])
     claims = [Claim("hidden parts of regions: completed better than by the nearest patch", clear(better), better)]
     own = difference(numbers, "regions", "regions of others", "completed")

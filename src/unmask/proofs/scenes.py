@@ -18,9 +18,9 @@ def add_segmentation(
     scenes = laboratory.data.with_name(SCENES)
     if not scenes.exists():
         return [f"{NAME} was not measured: there is no {SCENES} beside the data"]
-    for arm in arms:
-        for seed, row in zip(seeds, numbers[arm.name], strict=True):
-            row[NAME] = laboratory.noted(arm, seed, NAME, partial(segmentation, laboratory, arm, seed, scenes))
+    for name, found in laboratory.note(arms, seeds, NAME, partial(segmentation, scenes=scenes)).items():
+        for row, score in zip(numbers[name], found, strict=True):
+            row[NAME] = score
     return []
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from unmask.app.looking import analyse
-from unmask.proofs.cost import step_cost_ratio
+from unmask.proofs.cost import side_by_side
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference, summary
 from unmask.proofs.presets import Preset
 
@@ -30,8 +30,7 @@ EARLY, SETTLED = 0.15, 0.30  # the card's "early": share of the training; and KL
 def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findings:
     long, preset = preset.arm("mae, long", "mae"), preset.shorter()
     always, plain = preset.arm("guided", "self_guided_mae", start_fraction=0.0), preset.arm("mae", "mae")
-    name = f"step-cost-{always.key('', 0, 0, 0)}"
-    ratio = laboratory.once(name, lambda: step_cost_ratio(always, plain))
+    ratio = side_by_side(laboratory, always, plain)
     longer = round(START + (1 - START) * ratio, 2)
     arms = [
         plain,

@@ -31,7 +31,7 @@ def test_every_word_is_a_sampler_whose_cost_is_known():
 
 
 def test_masks_that_cost_are_given_fewer_steps(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(masks, "step_cost_ratio", lambda arm, plain: 2.0)
+    monkeypatch.setattr(masks, "side_by_side", lambda *_: 2.0)
     plain, *others = masks.arms_of(laboratory(tmp_path, data), PRESET)
     assert (plain.mask, plain.epochs) == (None, 1.0)
     for arm in others:
@@ -40,7 +40,7 @@ def test_masks_that_cost_are_given_fewer_steps(tmp_path, data, monkeypatch):
 
 
 def test_a_small_set_of_large_pictures_is_gone_through_more_often(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(masks, "step_cost_ratio", lambda arm, plain: 1.0)
+    monkeypatch.setattr(masks, "side_by_side", lambda *_: 1.0)
     monkeypatch.setattr(masks, "SIZES", {"pictures": {"image_size": 32}})
     wide = Laboratory(data, 76, 10, tmp_path / "runs", tmp_path / "arms", "cpu", lambda _: None)
     plain = masks.arms_of(wide, PRESET)[0]
@@ -51,7 +51,7 @@ def test_a_small_set_of_large_pictures_is_gone_through_more_often(tmp_path, data
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_drawing")
 def test_it_runs_in_small(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(masks, "step_cost_ratio", lambda arm, plain: 1.5)
+    monkeypatch.setattr(masks, "side_by_side", lambda *_: 1.5)
     monkeypatch.setattr(masks, "MASKS", ("colour:green", "ncut"))
     monkeypatch.setattr(masks, "SIZES", {"pictures": {}})
     monkeypatch.setattr(scenes_beside, "SCENES", "scenes")

@@ -7,9 +7,8 @@ arm's own masks, and on pictures large enough for it the accuracy of a segmentat
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
-from unmask.proofs.cost import step_cost_ratio
+from unmask.proofs.cost import side_by_side
 from unmask.proofs.experiment import Arm, Claim, Findings, Laboratory, clear, difference
 from unmask.proofs.few_labels import add_few_labels
 from unmask.proofs.presets import Preset
@@ -45,8 +44,7 @@ def arms_of(laboratory: Laboratory, preset: Preset) -> list[Arm]:
         arm = replace(plain, name=mask, mask=mask)
         share = GUIDED[mask.partition(":")[0]]
         if share:
-            label = f"step-cost-{arm.key('', 0, 0, 0)}"
-            cost = laboratory.once(label, partial(step_cost_ratio, arm, plain))
+            cost = side_by_side(laboratory, arm, plain)
             arm = replace(arm, epochs=round(arm.epochs / max(1 - share + share * cost, 1.0), 2))
         arms.append(arm)
     return arms
