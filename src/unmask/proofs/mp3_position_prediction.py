@@ -25,6 +25,11 @@ SLUG = "mp3_position_prediction"
 PROBES = ("few labels", "knn", "linear")
 SHARES = (0.0, 0.5, 0.9)  # of the patches outside the context, besides the default
 TIMES = 5  # as many times better than chance counts as far better
+NOTE = (
+    "Small preset: after three epochs patches tell their place about three times as often as by chance, and with a full"
+    " context, the jigsaw, more often than that, yet it starts fine-tuning no better. Position prediction is a better"
+    " start than none by every probe; MAE is as good or better at equal steps."
+)
 
 
 def arms_of(preset: Preset) -> list[Arm]:
@@ -61,7 +66,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     for probe in PROBES:
         for other in ("mae", "mae, equal compute"):
             extra[f"{probe}: positions minus {other}"] = difference(numbers, "positions", other, probe)
-    return Findings(arms, seeds, numbers, claims, extra=extra)
+    return Findings(arms, seeds, numbers, claims, [NOTE], extra)
 
 
 @torch.no_grad()
