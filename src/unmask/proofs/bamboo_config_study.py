@@ -27,10 +27,10 @@ FAMILY = True
 TIMES = (1, 2, 4)
 PROBES = ("few labels", "knn", "linear")
 NOTE = (
-    "Small preset: four times the depth does worse by every probe after three epochs, as it does from scratch, so there"
-    " is no gain of depth to compare. One learning rate serves both depths, and may be too large for the deeper one; the"
-    " paper's depths are compared after hundreds of epochs. The detail in the last block of the deeper network differs"
-    " from seed to seed by more than the claim asks."
+    "Small preset: four times the depth does worse by every probe after three epochs, as it does from scratch, so"
+    " there is no gain of depth to compare. One learning rate serves both depths, and may be too large for the deeper"
+    " one; the paper's depths are compared after hundreds of epochs. The detail in the last block of the deeper"
+    " network differs from seed to seed by more than the claim asks."
 )
 
 

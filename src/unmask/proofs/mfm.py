@@ -18,10 +18,10 @@ FAMILY = True
 NETWORK = {"model": "resnet:32-64-128/1-1-1"}
 PROBES = ("knn", "linear")
 NOTE = (
-    "Small preset: predicted frequencies help nearest neighbours and nothing else: fine-tuned on few labels both networks"
-    " end below training from scratch, and MAE is above by every probe. What the last layer holds is of low rank after"
-    " three epochs: of pictures of 32x32 pixels a share of high frequencies is nearly noise, and low ones, a dozen of a"
-    " thousand coefficients, weigh little in the mean over both."
+    "Small preset: predicted frequencies help nearest neighbours and nothing else: fine-tuned on few labels both"
+    " networks end below training from scratch, and MAE is above by every probe. What the last layer holds is of low"
+    " rank after three epochs: of pictures of 32x32 pixels a share of high frequencies is nearly noise, and low ones,"
+    " a dozen of a thousand coefficients, weigh little in the mean over both."
 )
 OTHERS = ("high ones taken away", "low ones taken away", "resolution", "noise")
 

@@ -26,9 +26,9 @@ PROBES = ("few labels", "knn", "linear")
 SHARES = (0.0, 0.5, 0.9)  # of the patches outside the context, besides the default
 TIMES = 5  # as many times better than chance counts as far better
 NOTE = (
-    "Small preset: after three epochs patches tell their place about three times as often as by chance, and with a full"
-    " context, the jigsaw, more often than that, yet it starts fine-tuning no better. Position prediction is a better"
-    " start than none by every probe; MAE is as good or better at equal steps."
+    "Small preset: after three epochs patches tell their place about three times as often as by chance, and with a"
+    " full context, the jigsaw, more often than that, yet it starts fine-tuning no better. Position prediction is a"
+    " better start than none by every probe; MAE is as good or better at equal steps."
 )
 
 

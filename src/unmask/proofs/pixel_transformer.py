@@ -17,10 +17,10 @@ from unmask.proofs.presets import Preset
 FAMILY = True
 PROBES = ("knn", "linear")
 NOTE = (
-    "Small preset: by a linear probe pixels are clearly above patches of 4; what they have over patches of 2 three seeds"
-    " do not tell from chance, and nearest neighbours tell pixels from neither. On a GPU a step of networks this small"
-    " costs what launching its kernels costs, so pixels seem to cost no more than patches; where arithmetic counts they"
-    " pay for four times the tokens of patches of 2."
+    "Small preset: by a linear probe pixels are clearly above patches of 4; what they have over patches of 2 three"
+    " seeds do not tell from chance, and nearest neighbours tell pixels from neither. On a GPU a step of networks this"
+    " small costs what launching its kernels costs, so pixels seem to cost no more than patches; where arithmetic"
+    " counts they pay for four times the tokens of patches of 2."
 )
 SIDE = 16  # pixels along a side: 256 tokens
 LEARNED: dict[str, Any] = {"positions": "learned", "normalise": False}

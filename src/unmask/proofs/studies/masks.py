@@ -25,10 +25,10 @@ FREE = ("block", "colour")
 GUIDED = dict.fromkeys(FREE, 0.0) | {"hard": 1.0, "attention": 1.0, "ncut": 0.875}  # share of the steps that cost more
 TUNED = 20  # epochs on few labels: no arm starts from scratch
 NOTE = (
-    "Small preset: at equal compute no mask is clearly above random by all probes, and blue noise alone by any. Masks that"
-    " follow the network's own attention or cuts of its features are below: they pay for every step, so end with fewer,"
-    " and guide by features that are young in networks this small. Blocks were taken as free; on a GPU, whose steps are"
-    " this short, drawing them was not, and their arms had more time than the others."
+    "Small preset: at equal compute no mask is clearly above random by all probes, and blue noise alone by any. Masks"
+    " that follow the network's own attention or cuts of its features are below: they pay for every step, so end with"
+    " fewer, and guide by features that are young in networks this small. Blocks were taken as free; on a GPU, whose"
+    " steps are this short, drawing them was not, and their arms had more time than the others."
 )
 SETTLED = 0.5  # share of the training after which losses are compared
 
