@@ -41,5 +41,5 @@ def test_it_runs_in_small(tmp_path, monkeypatch):
     folders = tmp_path / "runs", tmp_path / "arms"
     laboratory = Laboratory(data, 60, 30, *folders, "cpu", lambda _: None, pixels=False, method="videomae")
     findings = proof.prove(laboratory, preset, [0])
-    assert len(findings.claims) == 2 * 2 + 1
+    assert len(findings.claims) == 2 * 3 + 1
     assert findings.numbers["hard tubes"][0]["motion where hard"] > 0
