@@ -1,9 +1,9 @@
 """Hard tubes find what moves, and teach more than random ones.
 
 Clips are windows that move over photographs; the label is the direction. Arms: HPM v2 on clips; the same with random
-tubes, which predicts losses but hides nothing by them; VideoMAE, with as many steps and for as long. Measured: kNN and linear accuracy of the direction on
-the test part; and of the finished hard arm, how much more the frames differ, on average over time, at the tenth of the
-places that its slow copy expects to be hardest than at all places.
+tubes, which predicts losses but hides nothing by them; VideoMAE, with as many steps and for as long. Measured: kNN and
+linear accuracy of the direction on the test part; and of the finished hard arm, how much more the frames differ, on
+average over time, at the tenth of the places that its slow copy expects to be hardest than at all places.
 """
 
 from collections.abc import Sequence
