@@ -6,6 +6,7 @@ import torch
 from formulas import formula_image, pictures, recorded
 from reference_names import VIT, fill, replaced
 from small_run import SIZES, without_drawing  # noqa: F401
+from unmask.app.masking import use_mask
 from unmask.core import Context
 from unmask.methods.hpm import HPM, RECIPE, tiny
 from unmask.methods.hpm_bootstrap import HPMBootstrap
@@ -125,6 +126,14 @@ def test_whoever_trains_too_briefly_for_the_slow_copy_is_told_so_and_what_suits(
     assert "decay=0.8667,0.9867 suits" in remark
     assert method.remarks(20_000) == []
     method.decay = Decay((0.8667, 0.9867), 0.5)
+    assert method.remarks(938) == []
+
+
+def test_whoever_asks_the_slow_copy_nothing_is_told_nothing_of_it():
+    method, _ = tiny()
+    method.sampler.end = 0.0
+    assert method.remarks(938) == []
+    use_mask(method, "random")
     assert method.remarks(938) == []
 
 

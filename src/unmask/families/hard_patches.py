@@ -75,7 +75,7 @@ class HardPatches(MaskedAutoencoder):
         self.teacher.follow(self._student(), self.decay.at(context.progress))
 
     def remarks(self, steps: int) -> list[str]:
-        return self.decay.remarks(steps)
+        return self.decay.remarks(steps) if self.of_features or getattr(self.sampler, "by_hardness", False) else []
 
     def _student(self) -> nn.ModuleDict:
         return nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder, "predictor": self.predictor})

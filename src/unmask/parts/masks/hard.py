@@ -74,6 +74,11 @@ class HardMask(nn.Module):
         self.register_buffer("asked", torch.tensor(0))
         self.register_buffer("undecided", torch.tensor(0))
 
+    @property
+    def by_hardness(self) -> bool:
+        """Whether any place is ever hidden for being hard."""
+        return max(self.start, self.end) > 0
+
     def __call__(self, model, batch: Batch, context: Context) -> Mask:
         values, places = batch[key_of(model.encoder)], model.places(batch)
         *times, rows, columns = model.encoder.grid_of(values)
