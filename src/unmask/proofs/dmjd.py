@@ -16,9 +16,9 @@ FAMILY = True
 PROBES = ("knn", "linear")
 NOTE = (
     "Small preset: among the arms with oriented gradients as target the means stand in the paper's order, two random"
-    " masks, disjoint ones, disjoint ones and the task of the shown places, and one step of each is clear. MAE, which"
-    " predicts pixels, is above all of them with as many views: in patches of 4x4 pixels oriented gradients say"
-    " little. The paper compares after 800 such views of every picture."
+    " masks, disjoint ones, disjoint ones and the task of the shown places, and each step up is clear by one of the"
+    " two probes. MAE, which predicts pixels, is above all of them with as many views: in patches of 4x4 pixels"
+    " oriented gradients say little. The paper compares after 800 such views of every picture."
 )
 SINGLE = {"cell": 1}  # patches that are hidden together, as where masks are random
 
