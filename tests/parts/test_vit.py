@@ -101,6 +101,16 @@ def test_a_record_holds_tokens_and_attention_of_every_block():
     assert torch.allclose(last, vit(image), atol=1e-5)  # softmax written out against the fused kernel
 
 
+def test_a_record_of_the_last_block_holds_its_attention_alone():
+    vit, image = encoder(), pictures(1, 3, 16, 16)
+    whole, last = Record(attention=True), Record(attention=True, last=True)
+    vit(image, record=whole)
+    vit(image, record=last)
+    assert len(last.tokens) == 2
+    (found,) = last.maps
+    torch.testing.assert_close(found, whole.maps[-1])
+
+
 def test_stopping_early_returns_the_tokens_of_that_block():
     vit, image, record = encoder(), pictures(1, 3, 16, 16), Record()
     vit(image, record=record)

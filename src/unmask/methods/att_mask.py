@@ -115,10 +115,9 @@ class AttMask(Method):
             raw.append(self._teacher("head")(tokens))
             hidden = self._hide(view, attention, context) if mask is None else mask
             seen = encode_covered(self.encoder, view["image"], hidden, self.mask_embedding, self.places(view))
-            scores = self.head(seen)
-            student.append(scores[:, 0])
-            at_places = assignments(raw[-1][:, 1:], self.place_center, temperature)
-            places.append(at_hidden_places(at_places, scores[:, 1:], hidden.hidden))
+            student.append(self.head(seen[:, 0]))
+            at_places = assignments(raw[-1][:, 1:][hidden.hidden], self.place_center, temperature)
+            places.append(at_hidden_places(at_places, self.head(seen[:, 1:][hidden.hidden]), hidden.hidden))
         side = self.encoder.patch_size
         small = (max(1, round(h * SHRINK / side)) * side, max(1, round(w * SHRINK / side)) * side)
         for _ in range(self.local_crops):
@@ -126,7 +125,8 @@ class AttMask(Method):
             student.append(self.head(self.encoder(view["image"], places=self.places(view))[:, 0]))
         wanted = [assignments(scores[:, 0], self.center, temperature) for scores in raw]
         if self.training:
-            self._note(torch.cat(raw))
+            for scores in raw:
+                self._note(scores)
         return {"class": between_views(wanted, student), "places": torch.stack(places).mean()}
 
     def features(self, batch: Batch) -> Features:
@@ -153,7 +153,7 @@ class AttMask(Method):
     @torch.no_grad()
     def _look(self, view: Batch) -> tuple[Float[Tensor, "b s d"], Float[Tensor, "b n"]]:
         """The teacher's tokens of a whole crop, and what its class token attends to."""
-        record = Record(attention=True)
+        record = Record(attention=True, last=True)
         tokens = self._teacher("encoder")(view["image"], record=record, places=self.places(view))
         return tokens, record.maps[-1][:, :, 0, self.encoder.prefix :].mean(1)
 
@@ -178,7 +178,8 @@ class AttMask(Method):
     @torch.no_grad()
     def _note(self, scores: Float[Tensor, "b s k"]) -> None:
         """Remembers the teacher's scores until the step is done."""
-        self.scores += torch.stack([scores[:, 0].float().sum(0), scores[:, 1:].float().mean(1).sum(0)])
+        at_places = scores[:, 1:].sum((0, 1), dtype=torch.float32) / (scores.shape[1] - 1)
+        self.scores += torch.stack([scores[:, 0].sum(0, dtype=torch.float32), at_places])
         self.scored += len(scores)
 
     @torch.no_grad()

@@ -15,9 +15,9 @@ from unmask.proofs.presets import Preset
 FAMILY = True
 PROBES = ("knn", "linear")
 SETTINGS = {
-    "head_outputs": 1024,
-    "head_hidden": 512,
-    "head_bottleneck": 128,
+    "head_outputs": 256,
+    "head_hidden": 256,
+    "head_bottleneck": 64,
     "local_crops": 2,
     "positions": "learned",
     "spread": 0.0,

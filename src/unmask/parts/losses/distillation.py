@@ -26,8 +26,11 @@ def between_views(wanted: Sequence[Float[Tensor, "b k"]], scores: Sequence[Float
 
 
 def at_hidden_places(
-    wanted: Float[Tensor, "b n k"], scores: Float[Tensor, "b n k"], hidden: Bool[Tensor, "b n"]
+    wanted: Float[Tensor, "m k"], scores: Float[Tensor, "m k"], hidden: Bool[Tensor, "b n"]
 ) -> Float[Tensor, ""]:
-    """Averaged over the hidden places of every sample, then over samples; one with nothing hidden counts as 0."""
-    weight = hidden.to(torch.float32)
-    return ((cross_entropy(wanted, scores) * weight).sum(-1) / weight.sum(-1).clamp(min=1)).mean()
+    """Averaged over the hidden places of every sample, then over samples; one with nothing hidden counts as 0.
+
+    wanted, scores: at the m hidden places alone, sample by sample.
+    """
+    share = hidden / hidden.sum(-1, keepdim=True).clamp(min=1)
+    return (cross_entropy(wanted, scores) * share[hidden]).sum() / len(hidden)

@@ -43,7 +43,7 @@ def revealed(
 
 def class_attention(encoder, image: Float[Tensor, "b c h w"], places: Bool[Tensor, "b n"] | None = None) -> Tensor:
     """What the class token attends to in the last block, averaged over the heads: [b n]."""
-    record, training = Record(attention=True), encoder.training
+    record, training = Record(attention=True, last=True), encoder.training
     encoder.eval()
     with torch.no_grad():
         encoder(image, record=record, places=places)

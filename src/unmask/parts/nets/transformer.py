@@ -19,9 +19,11 @@ class Record:
     """Collects what the blocks compute while a network runs.
 
     attention: also keep the softmax maps, averaged over nothing: [b heads n n] per block.
+    last: of the last block alone, so that the others need not write theirs out.
     """
 
     attention: bool = False
+    last: bool = False
     tokens: list[Tensor] = field(default_factory=list)
     maps: list[Tensor] = field(default_factory=list)
 
@@ -143,8 +145,10 @@ class Transformer(nn.Module):
         layers: int | None = None,
     ) -> Float[Tensor, "b n d"]:
         """layers: stop after that many blocks and skip the final norm."""
-        for number, block in enumerate(self.blocks if layers is None else self.blocks[:layers], start=1):
-            x = block(x, valid, record)
+        blocks = self.blocks if layers is None else self.blocks[:layers]
+        for number, block in enumerate(blocks, start=1):
+            left_out = record is not None and record.last and number < len(blocks)
+            x = block(x, valid, None if left_out else record)
             if str(number) in self.between:
                 x = self.between[str(number)](x, valid, record)
             if record is not None:
