@@ -48,9 +48,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     longer = side_by_side(laboratory, deepest, arms[0])
     arms.append(equal_compute(arms[0], longer))
     numbers = laboratory.run(arms, seeds)
-    for name, found in laboratory.note(arms, seeds, "taught", taught).items():
-        for row, more in zip(numbers[name], found, strict=True):
-            row |= more
+    laboratory.add(numbers, arms, seeds, "taught", taught)
     gains = [difference(numbers, f"{deep}{kind}", f"{shallow}{kind}", "few labels") for kind in ("", ", scratch")]
     rows = zip(
         numbers[deep], numbers[shallow], numbers[f"{deep}, scratch"], numbers[f"{shallow}, scratch"], strict=True

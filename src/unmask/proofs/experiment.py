@@ -153,6 +153,20 @@ class Laboratory:
         self._together(work, arms, seeds)
         return {arm.name: [work(arm, seed) for seed in seeds] for arm in arms}
 
+    def add(
+        self,
+        numbers: dict[str, list[dict[str, float]]],
+        arms: Sequence[Arm],
+        seeds: Sequence[int],
+        what: str,
+        compute: Callable[["Laboratory", Arm, int], Any],
+        name: str | None = None,
+    ) -> None:
+        """`note`, into the rows of `numbers`: what is computed is numbers by name, or one of `name`, else of `what`."""
+        for arm, found in self.note(arms, seeds, what, compute).items():
+            for row, value in zip(numbers[arm], found, strict=True):
+                row |= value if isinstance(value, dict) else {name or what: value}
+
     def _note(self, what: str, compute: Callable[["Laboratory", Arm, int], Any], arm: Arm, seed: int) -> Any:
         return self.noted(arm, seed, what, partial(compute, self, arm, seed))
 

@@ -27,9 +27,7 @@ def add_few_labels(
 ) -> None:
     """Adds the accuracy to the row of every arm and seed, measured once. epochs: on the labels; EPOCHS if not said."""
     what = NAME if epochs is None else f"{NAME}, {epochs} epochs"
-    for name, found in laboratory.note(arms, seeds, what, partial(few_labels, most_epochs=epochs)).items():
-        for row, accuracy in zip(numbers[name], found, strict=True):
-            row[NAME] = accuracy
+    laboratory.add(numbers, arms, seeds, what, partial(few_labels, most_epochs=epochs), NAME)
 
 
 def compared_with_few_labels(

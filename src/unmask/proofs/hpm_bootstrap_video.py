@@ -50,10 +50,8 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     numbers |= quick.run(arms[-1:], seeds)
     pairs = [("hard tubes", arm.name, f"hard tubes above {arm.name}") for arm in arms[1:]]
     claims = comparisons(numbers, videomae.PROBES, pairs)
-    motions = quick.note(arms[:1], seeds, "motion", motion_where_hard)[arms[0].name]
-    for row, ratio in zip(numbers[arms[0].name], motions, strict=True):
-        row["motion where hard"] = ratio
-    found = summary(motions)
+    quick.add(numbers, arms[:1], seeds, "motion", motion_where_hard, "motion where hard")
+    found = summary([row["motion where hard"] for row in numbers[arms[0].name]])
     claims.append(
         Claim("frames differ more at the hardest places than at all: ratio above 1", clear(found, 1.0), found)
     )

@@ -48,10 +48,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     arms.append(equal_compute(arms[2], longer))
     numbers = laboratory.run(arms, seeds)
     add_few_labels(laboratory, arms, seeds, numbers)
-    placing = [arm for arm in arms if arm.method == SLUG]
-    for name, found in laboratory.note(placing, seeds, "places", places_told).items():
-        for row, share in zip(numbers[name], found, strict=True):
-            row["places"] = share
+    laboratory.add(numbers, [arm for arm in arms if arm.method == SLUG], seeds, "places", places_told)
     settings = arms[0].settings
     chance = (settings["patch_size"] / settings["image_size"]) ** 2
     told = summary([row["places"] for row in numbers["positions"]])

@@ -47,9 +47,7 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
     longer = by_the_clock(laboratory, arms[0], numbers["regions"], numbers["mae"])
     arms.append(equal_compute(arms[2], longer))
     numbers |= laboratory.run(arms[-1:], seeds)
-    for name, found in laboratory.note(arms[:2], seeds, "completion", completion).items():
-        for row, more in zip(numbers[name], found, strict=True):
-            row |= more
+    laboratory.add(numbers, arms[:2], seeds, "completion", completion)
     better = summary([row["completed"] - row["nearest"] for row in numbers["regions"]])
     claims = [Claim("hidden parts of regions: completed better than by the nearest patch", clear(better), better)]
     own = difference(numbers, "regions", "regions of others", "completed")

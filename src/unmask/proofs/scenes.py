@@ -18,9 +18,7 @@ def add_segmentation(
     scenes = laboratory.data.with_name(SCENES)
     if not scenes.exists():
         return [f"{NAME} was not measured: there is no {SCENES} beside the data"]
-    for name, found in laboratory.note(arms, seeds, NAME, partial(segmentation, scenes=scenes)).items():
-        for row, score in zip(numbers[name], found, strict=True):
-            row[NAME] = score
+    laboratory.add(numbers, arms, seeds, NAME, partial(segmentation, scenes=scenes))
     return []
 
 

@@ -64,12 +64,8 @@ def prove(laboratory: Laboratory, preset: Preset, seeds: Sequence[int]) -> Findi
         preset.arm("mae, equal compute", "tbm", longer=in_quarters(ratio), boosters_count=0),
     ]
     numbers = laboratory.run(arms, seeds)
-    for name, found in laboratory.note(arms, seeds, "corrupted knn", corrupted_knn).items():
-        for row, accuracy in zip(numbers[name], found, strict=True):
-            row["corrupted knn"] = accuracy
-    for name, found in laboratory.note([boosted, detached], seeds, "recovery", recovery).items():
-        for row, more in zip(numbers[name], found, strict=True):
-            row |= more
+    laboratory.add(numbers, arms, seeds, "corrupted knn", corrupted_knn)
+    laboratory.add(numbers, [boosted, detached], seeds, "recovery", recovery)
     claims = []
     for probe in PROBES:
         for other, words in (
