@@ -1,5 +1,7 @@
 """What a training costs beside another."""
 
+from dataclasses import replace
+
 import torch
 
 from unmask.proofs import cost
@@ -27,6 +29,13 @@ def test_a_step_is_compared_where_the_laboratory_trains_and_once_for_every_kind_
     assert side_by_side(laboratory, ARM, ARM) == 2.0
     monkeypatch.setattr(cost, "step_cost_ratio", lambda *_, device: 3.0)
     assert side_by_side(laboratory, ARM, ARM) == 2.0  # it was measured, and is not measured again
+
+
+def test_one_arm_beside_two_others_is_measured_twice(tmp_path, monkeypatch):
+    laboratory = object.__new__(Laboratory)
+    laboratory.arms, laboratory.device = tmp_path, "cpu"
+    monkeypatch.setattr(cost, "step_cost_ratio", lambda _, baseline, device: baseline.batch / 4)
+    assert [side_by_side(laboratory, ARM, replace(ARM, batch=batch)) for batch in (8, 16)] == [2.0, 4.0]
 
 
 def test_a_baseline_gets_at_least_the_compute():

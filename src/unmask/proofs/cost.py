@@ -47,9 +47,10 @@ def equal_compute(baseline: Arm, ratio: float) -> Arm:
 
 
 def side_by_side(laboratory: Laboratory, arm: Arm, baseline: Arm) -> float:
-    """`step_cost_ratio` where the laboratory trains, measured once for every kind of device."""
+    """`step_cost_ratio` where the laboratory trains, measured once for every two arms and kind of device."""
     kind = choose_device(laboratory.device).type
-    name = f"step-cost-{arm.key('', 0, 0, 0)}" + ("" if kind == "cpu" else f"-{kind}")
+    pair = "-".join(one.key("", 0, 0, 0)[:10] for one in (arm, baseline))
+    name = f"step-cost-{pair}" + ("" if kind == "cpu" else f"-{kind}")
     return laboratory.once(name, partial(step_cost_ratio, arm, baseline, device=laboratory.device))
 
 
