@@ -132,6 +132,14 @@ def test_a_note_about_every_arm_and_seed_is_computed_once_and_says_on_what_machi
     assert known["machine"] == experiment.machine()
 
 
+def test_a_machine_says_whether_its_processor_computes_in_half_precision(monkeypatch):
+    monkeypatch.setattr(experiment.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(experiment.os, "cpu_count", lambda: 2)
+    for half, words in ((None, "2 CPU cores"), ("bf16", "2 CPU cores with bf16")):
+        monkeypatch.setattr(experiment, "native_half", lambda _, half=half: half)
+        assert experiment.machine() == words
+
+
 def test_comparisons_say_for_every_probe_which_arm_is_clearly_above_which():
     arms = {"a": [{"knn": 0.5, "linear": 0.5}] * 3, "b": [{"knn": 0.4, "linear": 0.6}] * 3}
     found = comparisons(arms, ("knn", "linear"), [("a", "b", "a above b")])

@@ -23,6 +23,7 @@ from unmask.app.measuring import evaluate
 from unmask.app.modality import kind_of, modality_of
 from unmask.app.runs import versions, write_json
 from unmask.app.training import divide, pretrain, resume
+from unmask.train.engine import native_half
 
 RUN, NUMBERS, ARMS = "run", "numbers", "arms"
 CONFIDENCE = 0.95  # at which a claim holds
@@ -259,8 +260,11 @@ def _held_out(folder: Path) -> dict[str, float]:
 
 
 def machine() -> str:
-    """What is computed on here, in words."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
+    """What is computed on here, in words: CPUs that compute in half precision do other arithmetic than others."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    half = native_half(torch.device("cpu"))
+    return f"{os.cpu_count()} CPU cores" + (f" with {half}" if half else "")
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
