@@ -81,6 +81,12 @@ class Fixed(Corruption):
         return super().__call__(values, context)
 
 
+# The residual network has a kink (a rectifier or a maximum) so near to its input that the rounding of the corruption's
+# Fourier transform, which differs between processors, puts it on either side: noise of 6e-8 on the corrupted pictures
+# either leaves these slopes as they are or moves them by 1.4e-3 and 5e-4.
+SWITCHED = {"encoder.conv1.weight": 4e-3, "encoder.layer2.0.conv2.weight": 1e-3}
+
+
 @faithful
 def test_corruption_prediction_loss_and_gradients_are_the_reference_s(reference):
     case, method, batch = reference
@@ -113,7 +119,8 @@ def test_corruption_prediction_loss_and_gradients_are_the_reference_s(reference)
         slopes |= {f"encoder.{n}": network[n] for n in ("conv1.weight", "layer2.0.conv2.weight", "layer4.0.bn3.weight")}
     for name, parameter in slopes.items():
         found = parameter.grad.double().square().mean().item()
-        assert found == pytest.approx(case["gradients"][name], rel=1e-4), name
+        near = SWITCHED.get(name, 1e-4) if case["name"] == "resnet, frequencies" else 1e-4
+        assert found == pytest.approx(case["gradients"][name], rel=near), name
 
 
 def create(model="16x2x2", corruption=None, **settings) -> MFM:
