@@ -25,8 +25,8 @@ SETTINGS = {
     "probability": 1.0,
 }
 MOMENTUM = 0.99  # of the reference's short training
-EPOCHS, BATCH = 2, 32  # of the small preset, whose network is smaller too:
-SMALLER = {"model": "64x4x4"}  # a step takes several times as long as one of MAE
+EPOCHS, BATCH = 2, 32  # of the small preset: a step takes several times as long as one of MAE
+SMALLER = {"model": "64x4x4"}  # its network, for the same reason
 NOTE = (
     "Small preset: so few steps lift a teacher little above the untrained one. Nearest neighbours find the five masks"
     " level; by the linear probe those that follow attention are behind random ones, clearly so with hints: they follow"
@@ -51,12 +51,12 @@ def arms_of(preset: Preset) -> list[Arm]:
     if not preset.thorough:
         preset = replace(preset, settings={**preset.settings, **SMALLER}, batch=BATCH, epochs=EPOCHS)
     own = {name: value for name, value in preset.settings.items() if not name.startswith("decoder_")}
-    owned = replace(preset, settings={**own, **SETTINGS, "momentum": MOMENTUM})
-    high = owned.arm("high", "att_mask", hide="high")
+    masking = replace(preset, settings={**own, **SETTINGS, "momentum": MOMENTUM})
+    high = masking.arm("high", "att_mask", hide="high")
     return [
         high,
-        *(owned.arm(name, "att_mask", hide=name) for name in ("hint", "low")),
-        *(replace(owned.arm(name, "att_mask"), mask=name) for name in ("random", "block")),
+        *(masking.arm(name, "att_mask", hide=name) for name in ("hint", "low")),
+        *(replace(masking.arm(name, "att_mask"), mask=name) for name in ("random", "block")),
         replace(high, name="untrained", epochs=0),
         preset.arm("mae", "mae"),
     ]
